@@ -1,0 +1,1 @@
+//! The cookie header and `Set-Cookie`.

@@ -1,0 +1,4 @@
+//! Typed, server-side HTTP sessions.
+#![forbid(unsafe_code)]
+
+pub mod cookie;
