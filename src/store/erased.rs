@@ -1,0 +1,153 @@
+//! The object-safe twin of [`Store`], for a store chosen at run time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Inserted, Replaced, Result, Revision, Store};
+use crate::id::SessionKey;
+use crate::record::Record;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+
+/// [`Store`], verb by verb, callable through `dyn`. Every store is one.
+///
+/// Not implemented by hand: implement [`Store`]. Each call costs one more heap
+/// allocation than a call of the store itself.
+#[async_trait]
+pub trait ErasedStore: Send + Sync + 'static {
+    /// See [`Store::load`].
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>>;
+    /// See [`Store::insert`].
+    async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted>;
+    /// See [`Store::replace`].
+    async fn replace(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+    ) -> Result<Replaced>;
+    /// See [`Store::touch`].
+    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()>;
+    /// See [`Store::end`].
+    async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()>;
+    /// See [`Store::sessions_of`].
+    async fn sessions_of(
+        &self,
+        subject: &Subject,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<SessionKey>>;
+    /// See [`Store::remove_expired`].
+    async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize>;
+}
+
+#[async_trait]
+impl<S: Store> ErasedStore for S {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
+        Store::load(self, key).await
+    }
+
+    async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
+        Store::insert(self, key, record).await
+    }
+
+    async fn replace(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+    ) -> Result<Replaced> {
+        Store::replace(self, key, expected, record).await
+    }
+
+    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
+        Store::touch(self, key, expires_at).await
+    }
+
+    async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
+        Store::end(self, key, tombstone).await
+    }
+
+    async fn sessions_of(
+        &self,
+        subject: &Subject,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<SessionKey>> {
+        Store::sessions_of(self, subject, after, limit).await
+    }
+
+    async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {
+        Store::remove_expired(self, now, limit).await
+    }
+}
+
+/// Any store at all, chosen at run time; itself a [`Store`].
+///
+/// ```
+/// use typed_session::store::{DynStore, MemoryStore};
+///
+/// # fn from_config() -> &'static str { "memory" }
+/// let store: DynStore = match from_config() {
+///     "memory" => DynStore::new(MemoryStore::new()),
+///     other => panic!("no store is called {other}"),
+/// };
+/// # let _ = store;
+/// ```
+#[derive(Clone)]
+pub struct DynStore(Arc<dyn ErasedStore>);
+
+impl DynStore {
+    /// Hides a store's type.
+    pub fn new(store: impl Store) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+impl fmt::Debug for DynStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DynStore(..)")
+    }
+}
+
+impl Store for DynStore {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
+        self.0.load(key).await
+    }
+
+    async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
+        self.0.insert(key, record).await
+    }
+
+    async fn replace(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+    ) -> Result<Replaced> {
+        self.0.replace(key, expected, record).await
+    }
+
+    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
+        self.0.touch(key, expires_at).await
+    }
+
+    async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
+        self.0.end(key, tombstone).await
+    }
+
+    async fn sessions_of(
+        &self,
+        subject: &Subject,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> Result<Vec<SessionKey>> {
+        self.0.sessions_of(subject, after, limit).await
+    }
+
+    async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {
+        self.0.remove_expired(now, limit).await
+    }
+}

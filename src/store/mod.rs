@@ -1,0 +1,288 @@
+//! Where sessions are kept: the contract of a store, and the stores.
+//!
+//! [`Store`] is seven verbs on five values: a key and the four of a
+//! [`Record`]. Its documentation is the contract;
+//! `testing::conformance` is the same contract as code.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+pub use self::erased::{DynStore, ErasedStore};
+pub use self::memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
+use crate::id::SessionKey;
+use crate::record::Record;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+
+mod erased;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+/// A place that keeps records under keys, and an index of them by subject.
+///
+/// The library's promises (no lost update, no ended session coming back, a
+/// complete "log out everywhere") rest on what is said here and on nothing
+/// else. Whatever can compare and swap one row can keep sessions.
+///
+/// # What holds for every verb
+///
+/// - **One row, one step.** `insert`, `replace`, `touch` and `end` of one key
+///   are linearizable: each happens at one instant between its call and its
+///   answer, and the next one sees it. There are no steps in between that
+///   another caller, or a crash, could see. Different keys owe each other
+///   nothing but the index (below).
+/// - **One round trip.** A verb is one command to the engine. A refused
+///   [`replace`](Self::replace) may take one more to say what is there.
+/// - **Any number at once.** All verbs may run at the same time, from many
+///   threads, processes and machines.
+/// - **Dropped futures.** If a verb's future is dropped before it is ready, the
+///   verb happened or it did not; it never happened in part, and no lock is left
+///   behind.
+/// - **Bytes as they are.** What is loaded equals what was written, to the bit,
+///   also `expires_at` in milliseconds, an empty body and a body of 64 KiB. A
+///   body that the engine cannot take is [`ErrorKind::TooLarge`], never cut.
+/// - **No opinion on time.** A store hides nothing for being expired, and asks
+///   no clock: `now` is an argument. A store may let its engine remove records
+///   whose `expires_at` has passed, never earlier.
+/// - **Errors.** An engine that cannot be reached is
+///   [`ErrorKind::Unavailable`]; absence is not an error. After an error of a
+///   writing verb the caller knows nothing: it happened or it did not.
+///
+/// # The index
+///
+/// The index names the sessions of a subject. **It never misses:** as long as
+/// a record with a subject is there, whoever asks for that subject gets its key,
+/// from the moment on at which the writing verb could be seen. It may name too
+/// many: keys of records that are gone, or that belong to somebody else by now;
+/// the caller loads each and looks. A store whose index and records cannot be
+/// written in one step therefore writes the index first, then the record, and
+/// takes a key out of the index only after the record.
+///
+/// # What breaks if it is broken
+///
+/// A `replace` that creates, or ignores the revision, brings logged-out users
+/// back and loses writes. A `touch` that creates brings them back too. An
+/// index that misses a session leaves a thief logged in after "log out
+/// everywhere". A `load` that answers "absent" in an outage logs everybody out.
+/// A wrong *refusal*, in contrast, costs one reload: when in doubt, refuse.
+///
+/// # Example
+///
+/// A complete store is a hundred lines; `MemoryStore` and `SqliteStore` in this
+/// library's source are meant to be read. To share one store between layers,
+/// use it behind an [`Arc`].
+pub trait Store: Send + Sync + 'static {
+    /// Returns the record under a key, or `None` if there is none.
+    ///
+    /// Also a record that is past its time, and also a tombstone. A row that is
+    /// there and does not make sense is [`ErrorKind::Corrupt`], not `None`.
+    fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send;
+
+    /// Creates the record under a key that has none.
+    ///
+    /// If there is any record under the key, also an expired one or a tombstone,
+    /// it changes nothing and answers [`Inserted::Exists`].
+    fn insert(
+        &self,
+        key: &SessionKey,
+        record: &Record,
+    ) -> impl Future<Output = Result<Inserted>> + Send;
+
+    /// Replaces the record under a key, if it is at revision `expected`.
+    ///
+    /// All four values become those of `record`, whose revision is greater than
+    /// `expected`; an `expires_at` earlier than before counts like any other.
+    /// Otherwise it changes nothing and answers [`Replaced::Conflict`] with what
+    /// is there. It never creates: where there is no record, the answer is
+    /// `Conflict(None)`.
+    fn replace(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+    ) -> impl Future<Output = Result<Replaced>> + Send;
+
+    /// Moves a record's deadline forward.
+    ///
+    /// If the record's `expires_at` is earlier than `expires_at`, that becomes
+    /// the new one. Otherwise, and where there is no record, nothing changes,
+    /// which is no error. It never creates, never moves a deadline back, and
+    /// leaves revision, subject and body alone, so that it cannot make another
+    /// request's `replace` fail.
+    fn touch(
+        &self,
+        key: &SessionKey,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Writes a tombstone under a key, whatever is there, and also if nothing is.
+    ///
+    /// The tombstone has the revision [`Revision::ENDED`] and no subject. From
+    /// then on every `insert` and `replace` under this key is refused until the
+    /// tombstone has expired and is removed. A tombstone on a tombstone keeps
+    /// the later deadline of both, and either body.
+    fn end(&self, key: &SessionKey, tombstone: &Record) -> impl Future<Output = Result<()>> + Send;
+
+    /// Returns the keys of a subject's sessions, in ascending order.
+    ///
+    /// At most `limit` keys, all greater than `after`. Fewer than `limit` means
+    /// that these were the last. A session that is there during the whole walk
+    /// through the pages is on one of them. Expired records may be among them.
+    fn sessions_of(
+        &self,
+        subject: &Subject,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<SessionKey>>> + Send;
+
+    /// Removes records whose `expires_at` is `now` or earlier, and says how many.
+    ///
+    /// At most `limit` of them; fewer than `limit` means that no more are known.
+    /// Tombstones too. A record whose deadline is moved forward at the same time
+    /// is either removed or touched, not both. The cost is that of what is
+    /// removed, not of what is kept, and requests go on meanwhile. An engine that
+    /// expires records by itself may answer 0.
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<usize>> + Send;
+}
+
+pub use crate::record::{Body, Revision};
+
+/// What came of [`Store::insert`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Inserted {
+    /// The record is there now.
+    Created,
+    /// There is another record under this key; nothing was changed.
+    Exists,
+}
+
+/// What came of [`Store::replace`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Replaced {
+    /// The record is there now.
+    Done,
+    /// The record was not at the expected revision; nothing was changed. With
+    /// what is there instead, or `None` if nothing is.
+    Conflict(Option<Record>),
+}
+
+/// The result of a store's verb.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A store's failure: what kind it is of, and the engine's own words.
+#[derive(Debug, thiserror::Error)]
+#[error("session store: {kind}")]
+pub struct Error {
+    kind: ErrorKind,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Makes an error of its kind and the engine's own error.
+    pub fn new(
+        kind: ErrorKind,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// Returns what kind of failure it was.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+}
+
+/// What a caller can do about a store's failure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The engine cannot be reached, or is too busy: try again later.
+    Unavailable,
+    /// A row is there and does not make sense: look at the data.
+    Corrupt,
+    /// The record is larger than the engine takes: store less.
+    TooLarge,
+    /// Anything else, as a table that is missing: look at the source.
+    Other,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "unavailable",
+            Self::Corrupt => "a row is corrupt",
+            Self::TooLarge => "the record is too large",
+            Self::Other => "failed",
+        })
+    }
+}
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send {
+        (**self).load(key)
+    }
+
+    fn insert(
+        &self,
+        key: &SessionKey,
+        record: &Record,
+    ) -> impl Future<Output = Result<Inserted>> + Send {
+        (**self).insert(key, record)
+    }
+
+    fn replace(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+    ) -> impl Future<Output = Result<Replaced>> + Send {
+        (**self).replace(key, expected, record)
+    }
+
+    fn touch(
+        &self,
+        key: &SessionKey,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<()>> + Send {
+        (**self).touch(key, expires_at)
+    }
+
+    fn end(&self, key: &SessionKey, tombstone: &Record) -> impl Future<Output = Result<()>> + Send {
+        (**self).end(key, tombstone)
+    }
+
+    fn sessions_of(
+        &self,
+        subject: &Subject,
+        after: Option<&SessionKey>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<SessionKey>>> + Send {
+        (**self).sessions_of(subject, after, limit)
+    }
+
+    fn remove_expired(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<usize>> + Send {
+        (**self).remove_expired(now, limit)
+    }
+}

@@ -1,0 +1,4 @@
+//! Sessions in an SQLite file.
+/// To come.
+#[derive(Debug)]
+pub struct SqliteStore;
