@@ -17,3 +17,4 @@ mod id;
 mod record;
 mod subject;
 mod time;
+pub mod merge;
