@@ -25,8 +25,8 @@
 //!
 //! # The rules
 //!
-//! 1. A value that both sides have equal is taken once: the same change made twice is one change. So a commit whose
-//!    answer was lost, tried again, adds nothing a second time.
+//! 1. A value that both sides have equal is taken once: the same change made twice is one change. Lists that grew
+//!    (rule 4) are the exception: two requests that each put the same thing into a basket put two into it.
 //! 2. A value that one side alone changed is that side's. Being absent is a value too: a removed field stays removed.
 //! 3. Structs and maps are merged key by key, to any depth that JSON can hold (128). An absent base counts as empty.
 //! 4. Two lists that both only grew are joined: nothing that either side added is lost. A list grew if it still holds

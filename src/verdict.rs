@@ -1,0 +1,108 @@
+//! What became of the cookie that a request carried.
+
+use std::fmt;
+
+/// What became of the id that a request carried.
+///
+/// Every load has one, and it says why there is no session where one might
+/// expect one. Everything but [`Resumed`](Self::Resumed) reads as empty data.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The request carried no id.
+    New,
+    /// The session is alive and its data was loaded.
+    Resumed,
+    /// There was a cookie of the right name that has not the form of an id. No
+    /// store was asked.
+    Malformed,
+    /// The store knows no such session: it expired long ago, or never was.
+    Unknown,
+    /// The session was idle for too long.
+    IdleExpired,
+    /// The session reached the end of its life, however active it was.
+    AbsoluteExpired,
+    /// The session was ended.
+    Ended(EndReason),
+    /// The session lives and goes by another id now: it was rotated, by a login
+    /// for example, after this request was sent, or the id is an old one that
+    /// somebody kept. Writing is refused, and no cookie is set, so that a late
+    /// request cannot overwrite the cookie of the login.
+    Superseded,
+    /// There is a session of that name, and the id is not its id and, as far as
+    /// is remembered, never was.
+    Forged,
+    /// The record, or the data in it, is of a format that this program cannot
+    /// read. It is kept as it is; writing starts a fresh session.
+    Undecodable,
+}
+
+impl Verdict {
+    /// How much a verdict says, where several cookies got several verdicts.
+    pub(crate) const fn weight(self) -> u8 {
+        match self {
+            Self::New => 0,
+            Self::Malformed => 1,
+            Self::Unknown => 2,
+            Self::Forged => 3,
+            Self::IdleExpired => 4,
+            Self::AbsoluteExpired => 5,
+            Self::Undecodable => 6,
+            Self::Ended(_) => 7,
+            // Above all but a live session: it forbids a new cookie.
+            Self::Superseded => 8,
+            Self::Resumed => 9,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new",
+            Self::Resumed => "resumed",
+            Self::Malformed => "malformed id",
+            Self::Unknown => "unknown id",
+            Self::IdleExpired => "expired: idle for too long",
+            Self::AbsoluteExpired => "expired: end of life",
+            Self::Ended(EndReason::Logout) => "ended: logged out",
+            Self::Ended(EndReason::Revoked) => "ended: revoked",
+            Self::Ended(EndReason::IdReused) => "ended: an old id was shown again",
+            Self::Superseded => "superseded id",
+            Self::Forged => "forged id",
+            Self::Undecodable => "undecodable record",
+        })
+    }
+}
+
+/// Why a session was ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The holder of the session ended it.
+    Logout,
+    /// Somebody else ended it: an administrator, or the user from elsewhere.
+    Revoked,
+    /// An id that timed rotation had replaced was shown after its grace, so two
+    /// parties hold ids of the session.
+    IdReused,
+}
+
+impl EndReason {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Logout => 0,
+            Self::Revoked => 1,
+            Self::IdReused => 2,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Logout),
+            1 => Some(Self::Revoked),
+            2 => Some(Self::IdReused),
+            _ => None,
+        }
+    }
+}
