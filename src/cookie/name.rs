@@ -50,7 +50,7 @@ const PREFIXES: [Prefix; 4] = [
 ];
 
 impl Prefix {
-    /// Browsers match prefixes without regard to case (RFC 6265bis, section 5.7), so `__host-id` is
+    /// Browsers match prefixes without regard to case (RFC 6265bis, section 5.4), so `__host-id` is
     /// held to the rules too.
     fn of(name: &str) -> Option<&'static Prefix> {
         PREFIXES.iter().find(|prefix| {

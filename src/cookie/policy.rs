@@ -139,8 +139,8 @@ impl CookiePolicy {
         value: &str,
         max_age: Option<Duration>,
     ) -> Result<String, PolicyError> {
-        format::check_value(value)?;
         format::check_size(&self.name, value.len())?;
+        format::check_value(value)?;
         Ok(format::write(&self.name, value, &self.attributes, max_age))
     }
 

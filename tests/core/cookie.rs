@@ -266,13 +266,16 @@ fn a_policy_checks_each_value() {
 }
 
 #[test]
-fn a_policy_writes_what_the_free_function_writes() {
+fn a_policy_writes_what_the_free_function_writes_and_refuses_what_it_refuses() {
+    let long_and_invalid = ";".repeat(5000);
     for policy in [CookiePolicy::default(), widest()] {
-        for max_age in [None, Some(Duration::ZERO), Some(Duration::from_secs(900))] {
-            assert_eq!(
-                policy.set_cookie(VALUE, max_age),
-                cookie::set_cookie(policy.name(), VALUE, policy.attributes(), max_age),
-            );
+        for value in [VALUE, "", "a;b", &long_and_invalid] {
+            for max_age in [None, Some(Duration::ZERO), Some(Duration::from_secs(900))] {
+                assert_eq!(
+                    policy.set_cookie(value, max_age),
+                    cookie::set_cookie(policy.name(), value, policy.attributes(), max_age),
+                );
+            }
         }
     }
 }
