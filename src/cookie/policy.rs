@@ -8,6 +8,12 @@ use super::{Attributes, PolicyError, SameSite, format};
 /// prefix the browser takes the cookie over HTTPS only and from this very host only, so a
 /// neighbouring subdomain can neither read nor plant it.
 ///
+/// # Security
+///
+/// The default meets ASVS 5.0, 3.3.1 to 3.3.4 (`Secure` with a prefix, `SameSite`, `__Host-`,
+/// `HttpOnly`). A policy that departs from it says so at the call, for example by `secure: false`.
+/// None can write a cookie that is too long to be kept (3.3.5).
+///
 /// # Example
 ///
 /// ```
@@ -155,6 +161,7 @@ impl CookiePolicy {
     ///      Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
     /// );
     /// ```
+    #[must_use]
     pub fn removal(&self) -> String {
         format::write(&self.name, "", &self.attributes, Some(Duration::ZERO))
     }
