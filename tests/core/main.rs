@@ -1,0 +1,3 @@
+//! The core's values, as a user of the crate sees them.
+
+mod cookie;
