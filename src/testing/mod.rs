@@ -1,1 +1,3 @@
 //! What tests of sessions need.
+
+pub mod browser;
