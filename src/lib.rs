@@ -2,19 +2,40 @@
 #![forbid(unsafe_code)]
 
 pub mod cookie;
+pub mod data;
+pub mod merge;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use crate::codec::{EncodeError, Encoding};
+pub use crate::data::SessionData;
+pub use crate::effects::{Effects, Header, Mode};
 pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
+pub use crate::error::Error;
+pub use crate::event::{Event, Observer, RotationCause};
 pub use crate::id::{ParseKeyError, SessionId, SessionKey};
-pub use crate::record::Record;
+pub use crate::layer::{ClearSiteData, Exchange, Outcome, SessionLayer};
+pub use crate::lifecycle::{Reuse, Rotation};
+pub use crate::lifetime::{CookieLifetime, Lifetime};
+pub use crate::record::{Body, Record, Revision};
+pub use crate::session::{PendingSession, Session, Times};
 pub use crate::subject::Subject;
 pub use crate::time::{Clock, SystemClock, Timestamp};
+pub use crate::verdict::{EndReason, Verdict};
 
+mod codec;
+mod effects;
 mod entropy;
+mod envelope;
+mod error;
+mod event;
 mod id;
+mod layer;
+mod lifecycle;
+mod lifetime;
 mod record;
+mod session;
 mod subject;
 mod time;
-pub mod merge;
+mod verdict;

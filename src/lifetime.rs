@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn no_lifetime_is_without_sense() {
         let zero = Lifetime::new(Duration::ZERO, Duration::ZERO);
-        assert_eq!((zero.idle(), zero.absolute()), (Duration::from_secs(1), Duration::from_secs(1)));
+        assert_eq!(
+            (zero.idle(), zero.absolute()),
+            (Duration::from_secs(1), Duration::from_secs(1))
+        );
         let crossed = Lifetime::new(Duration::from_secs(9), Duration::from_secs(5));
         assert_eq!(crossed.idle(), Duration::from_secs(5));
         assert_eq!(Lifetime::new(Duration::MAX, Duration::MAX).idle(), Duration::MAX);

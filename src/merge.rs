@@ -116,10 +116,7 @@ pub fn three_way<T: Serialize + DeserializeOwned>(
 ) -> Result<Merged<T>, MergeError> {
     let (tree, overwritten) =
         merge_values(encode(base)?, encode(ours)?, encode(theirs)?, on_conflict)?;
-    Ok(Merged {
-        data: decode(tree)?,
-        overwritten,
-    })
+    Ok(Merged { data: decode(tree)?, overwritten })
 }
 
 /// Merges trees; the number is that of [`Merged::overwritten`].
@@ -129,15 +126,9 @@ pub(crate) fn merge_values(
     theirs: Value,
     on_conflict: OnConflict,
 ) -> Result<(Value, usize), MergeError> {
-    let mut merge = Merge {
-        on_conflict,
-        overwritten: 0,
-    };
+    let mut merge = Merge { on_conflict, overwritten: 0 };
     let tree = merge.value(Some(base), Some(ours), Some(theirs), 0)?;
-    Ok((
-        tree.expect("two sides that are present merge into one that is"),
-        merge.overwritten,
-    ))
+    Ok((tree.expect("two sides that are present merge into one that is"), merge.overwritten))
 }
 
 /// Keeps what was written since `base` and lets every other field be that of `fallback`.
@@ -239,12 +230,13 @@ impl Merge {
                     Some(Value::Object(base)) => base,
                     _ => Map::new(),
                 };
-                Ok(Some(Value::Object(self.object(
-                    base,
-                    ours,
-                    theirs,
-                    depth + 1,
-                )?)))
+                Ok(Some(Value::Object(self.object(base, ours, theirs, depth + 1)?)))
+            }
+            // Before the sides are compared: equal additions are two additions.
+            (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(theirs)))
+                if ours == theirs && grew(&base, &ours) =>
+            {
+                Ok(Some(Value::Array(Change::of(&base, &ours).onto(&theirs))))
             }
             (base, ours, theirs) if ours == theirs || base == theirs => Ok(ours),
             (base, ours, theirs) if base == ours => Ok(theirs),
@@ -307,11 +299,7 @@ fn lists(base: &[Value], ours: Vec<Value>, theirs: Vec<Value>) -> Result<Vec<Val
         Err(ours)
     } else if our.removed.is_empty() && their.removed.is_empty() {
         // Ours come last where they were pushed to the end, for they are the later ones.
-        if ours.starts_with(base) {
-            Ok(our.onto(&theirs))
-        } else {
-            Ok(their.onto(&ours))
-        }
+        if ours.starts_with(base) { Ok(our.onto(&theirs)) } else { Ok(their.onto(&ours)) }
     } else if our.is_order() && theirs.len() != base.len() {
         Ok(their.onto(&ours))
     } else if their.is_order() && ours.len() != base.len() {
@@ -319,6 +307,11 @@ fn lists(base: &[Value], ours: Vec<Value>, theirs: Vec<Value>) -> Result<Vec<Val
     } else {
         Err(ours)
     }
+}
+
+/// The side holds all of base, and more.
+fn grew(base: &[Value], side: &[Value]) -> bool {
+    side.len() > base.len() && Change::of(base, side).removed.is_empty()
 }
 
 /// What became of a list, whatever its order.
@@ -329,10 +322,7 @@ struct Change {
 
 impl Change {
     fn of(base: &[Value], side: &[Value]) -> Self {
-        Self {
-            removed: without(base, side),
-            added: without(side, base),
-        }
+        Self { removed: without(base, side), added: without(side, base) }
     }
 
     /// Nothing but the order has changed, if anything has.
@@ -353,10 +343,7 @@ fn without(list: &[Value], other: &[Value]) -> Vec<Value> {
     let same = list.iter().zip(other).take_while(|(a, b)| a == b).count();
     let (list, other) = (&list[same..], &other[same..]);
     let mut taken = count(other);
-    list.iter()
-        .filter(|element| !take(&mut taken, element))
-        .cloned()
-        .collect()
+    list.iter().filter(|element| !take(&mut taken, element)).cloned().collect()
 }
 
 fn count<'a>(elements: impl IntoIterator<Item = &'a Value>) -> HashMap<&'a Value, usize> {
@@ -394,13 +381,8 @@ fn written(
         (Some(Value::Object(base)), Some(Value::Object(ours)), Some(Value::Object(fallback))) => {
             let only_fallback = fallback.keys().filter(|key| !ours.contains_key(*key));
             let kept = ours.keys().chain(only_fallback).filter_map(|key| {
-                let value = written(
-                    base.get(key),
-                    ours.get(key),
-                    fallback.get(key),
-                    as_long,
-                    depth + 1,
-                )?;
+                let value =
+                    written(base.get(key), ours.get(key), fallback.get(key), as_long, depth + 1)?;
                 Some((key.clone(), value))
             });
             Some(Value::Object(kept.collect()))
@@ -409,13 +391,7 @@ fn written(
         (Some(Value::Array(base)), Some(Value::Array(ours)), Some(Value::Array(fallback)))
             if base.len() == ours.len() && base.len() == fallback.len() =>
         {
-            Some(Value::Array(written_places(
-                base,
-                ours,
-                fallback,
-                as_long,
-                depth + 1,
-            )))
+            Some(Value::Array(written_places(base, ours, fallback, as_long, depth + 1)))
         }
         (Some(Value::Array(base)), Some(Value::Array(ours)), fallback) => {
             let added = without(ours, base);

@@ -19,7 +19,10 @@ pub(super) fn encode<T: Serialize>(data: &T, into: &mut Vec<u8>) -> Result<(), E
 
 /// The error is dropped, because it may quote the data.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
-    let data = T::deserialize(&mut deserializer).ok()?;
-    deserializer.get_ref().is_empty().then_some(data)
+    let mut rest = bytes;
+    let data = {
+        let mut deserializer = rmp_serde::Deserializer::new(&mut rest).with_human_readable();
+        T::deserialize(&mut deserializer).ok()?
+    };
+    rest.is_empty().then_some(data)
 }

@@ -41,7 +41,11 @@ impl Encoding {
     }
 
     /// Appends the data's bytes.
-    pub(crate) fn encode<T: SessionData>(self, data: &T, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub(crate) fn encode<T: SessionData>(
+        self,
+        data: &T,
+        into: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         match self {
             Self::Json => json::encode(data, into),
             #[cfg(feature = "messagepack")]
@@ -85,9 +89,10 @@ impl Encoding {
 
 /// Equal for permutations, and mostly different otherwise.
 fn sums(bytes: &[u8]) -> (u64, u64) {
-    bytes.iter().map(|byte| u64::from(*byte)).fold((0, 0), |(sum, squares), byte| {
-        (sum + byte, squares + byte * byte)
-    })
+    bytes
+        .iter()
+        .map(|byte| u64::from(*byte))
+        .fold((0, 0), |(sum, squares), byte| (sum + byte, squares + byte * byte))
 }
 
 /// The session data has no encoding: a map whose keys are no strings, or a

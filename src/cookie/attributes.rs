@@ -97,21 +97,8 @@ impl Attributes {
         };
         let secure = if self.secure { "; Secure" } else { "" };
         let http_only = if self.http_only { "; HttpOnly" } else { "" };
-        let partitioned = if self.partitioned {
-            "; Partitioned"
-        } else {
-            ""
-        };
-        [
-            path_is,
-            path,
-            domain_is,
-            domain,
-            secure,
-            http_only,
-            same_site,
-            partitioned,
-        ]
+        let partitioned = if self.partitioned { "; Partitioned" } else { "" };
+        [path_is, path, domain_is, domain, secure, http_only, same_site, partitioned]
     }
 }
 
@@ -157,9 +144,7 @@ fn check_domain(domain: &str) -> Result<(), PolicyError> {
 
 fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL_OCTETS).contains(&label.len())
-        && label
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
         && !label.starts_with('-')
         && !label.ends_with('-')
 }

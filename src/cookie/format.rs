@@ -61,22 +61,14 @@ pub(super) fn check(
 /// count.
 pub(super) fn check_size(name: &str, value_octets: usize) -> Result<(), PolicyError> {
     let octets = name.len().saturating_add(value_octets);
-    if octets > MAX_OCTETS {
-        Err(PolicyError::TooLong { octets })
-    } else {
-        Ok(())
-    }
+    if octets > MAX_OCTETS { Err(PolicyError::TooLong { octets }) } else { Ok(()) }
 }
 
 /// `*cookie-octet` of RFC 6265bis, section 4.1.1. Not in quotes: they would be part of the value.
 pub(super) fn check_value(value: &str) -> Result<(), PolicyError> {
     let is_cookie_octet =
         |octet| matches!(octet, b'!'..=b'~') && !matches!(octet, b'"' | b',' | b';' | b'\\');
-    if value.bytes().all(is_cookie_octet) {
-        Ok(())
-    } else {
-        Err(PolicyError::Value)
-    }
+    if value.bytes().all(is_cookie_octet) { Ok(()) } else { Err(PolicyError::Value) }
 }
 
 /// Writes what has been checked, in one allocation of the exact size.
@@ -87,11 +79,7 @@ pub(super) fn write(
     max_age: Option<Duration>,
 ) -> String {
     let seconds = max_age.map(whole_seconds);
-    let expires = if seconds == Some(0) {
-        EXPIRES_AT_ONCE
-    } else {
-        ""
-    };
+    let expires = if seconds == Some(0) { EXPIRES_AT_ONCE } else { "" };
     let attributes = attributes.parts();
 
     let octets = name.len()
@@ -117,9 +105,7 @@ fn whole_seconds(max_age: Duration) -> u64 {
 }
 
 fn decimal_digits(number: u64) -> usize {
-    number
-        .checked_ilog10()
-        .map_or(1, |exponent| exponent as usize + 1)
+    number.checked_ilog10().map_or(1, |exponent| exponent as usize + 1)
 }
 
 /// Name and value together.

@@ -27,26 +27,10 @@ struct Prefix {
 
 /// `__Host-Http-` stands before `__Host-`, which begins it.
 const PREFIXES: [Prefix; 4] = [
-    Prefix {
-        text: "__Host-Http-",
-        http_only: true,
-        host: true,
-    },
-    Prefix {
-        text: "__Host-",
-        http_only: false,
-        host: true,
-    },
-    Prefix {
-        text: "__Http-",
-        http_only: true,
-        host: false,
-    },
-    Prefix {
-        text: "__Secure-",
-        http_only: false,
-        host: false,
-    },
+    Prefix { text: "__Host-Http-", http_only: true, host: true },
+    Prefix { text: "__Host-", http_only: false, host: true },
+    Prefix { text: "__Http-", http_only: true, host: false },
+    Prefix { text: "__Secure-", http_only: false, host: false },
 ];
 
 impl Prefix {

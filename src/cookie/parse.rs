@@ -69,9 +69,7 @@ impl FusedIterator for Values<'_, '_> {}
 
 impl fmt::Debug for Values<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Values")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Values").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -99,16 +97,11 @@ fn split_pair(header: &[u8]) -> (&[u8], &[u8]) {
 /// 143 µs.
 fn position_of_semicolon(header: &[u8]) -> Option<usize> {
     let (blocks, _) = header.as_chunks::<BLOCK>();
-    let without = blocks.iter().take_while(|block| {
-        !block
-            .iter()
-            .fold(false, |any, &octet| any | (octet == b';'))
-    });
-    let skipped = without.count() * BLOCK;
-    header[skipped..]
+    let without = blocks
         .iter()
-        .position(|&octet| octet == b';')
-        .map(|at| skipped + at)
+        .take_while(|block| !block.iter().fold(false, |any, &octet| any | (octet == b';')));
+    let skipped = without.count() * BLOCK;
+    header[skipped..].iter().position(|&octet| octet == b';').map(|at| skipped + at)
 }
 
 const BLOCK: usize = 16;

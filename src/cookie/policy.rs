@@ -92,10 +92,7 @@ impl CookiePolicy {
     pub fn dangerous_plain_http_on_localhost() -> Self {
         Self {
             name: Cow::Borrowed("session"),
-            attributes: Attributes {
-                secure: false,
-                ..Attributes::default()
-            },
+            attributes: Attributes { secure: false, ..Attributes::default() },
         }
     }
 
@@ -169,10 +166,7 @@ impl CookiePolicy {
 
 impl Default for CookiePolicy {
     fn default() -> Self {
-        Self {
-            name: Cow::Borrowed("__Host-session"),
-            attributes: Attributes::default(),
-        }
+        Self { name: Cow::Borrowed("__Host-session"), attributes: Attributes::default() }
     }
 }
 

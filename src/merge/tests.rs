@@ -8,25 +8,13 @@ use super::*;
 #[track_caller]
 fn merges(base: Value, ours: Value, theirs: Value, expected: Value) {
     let merged = three_way(&base, &ours, &theirs, OnConflict::Fail).expect("no conflict");
-    assert_eq!(
-        merged,
-        Merged {
-            data: expected,
-            overwritten: 0
-        }
-    );
+    assert_eq!(merged, Merged { data: expected, overwritten: 0 });
 }
 
 #[track_caller]
 fn conflicts(base: Value, ours: Value, theirs: Value, later_wins: Value, overwritten: usize) {
     let merged = three_way(&base, &ours, &theirs, OnConflict::LaterWins).unwrap();
-    assert_eq!(
-        merged,
-        Merged {
-            data: later_wins,
-            overwritten
-        }
-    );
+    assert_eq!(merged, Merged { data: later_wins, overwritten });
     let failed = three_way(&base, &ours, &theirs, OnConflict::Fail);
     assert!(matches!(failed, Err(MergeError::Conflict)), "{failed:?}");
 }
@@ -55,73 +43,36 @@ fn fields_changed_on_one_side_only_are_all_kept() {
 
 #[test]
 fn keys_added_on_both_sides_are_all_there() {
-    merges(
-        json!({}),
-        json!({"a": 1}),
-        json!({"b": 2}),
-        json!({"a": 1, "b": 2}),
-    );
+    merges(json!({}), json!({"a": 1}), json!({"b": 2}), json!({"a": 1, "b": 2}));
 }
 
 #[test]
 fn the_same_change_on_both_sides_is_one_change() {
     merges(
         json!({"a": 1, "gone": 1, "list": [1]}),
-        json!({"a": 2, "new": 3, "list": [1, 2], "ours": 1}),
-        json!({"a": 2, "new": 3, "list": [1, 2], "theirs": 1}),
-        json!({"a": 2, "new": 3, "list": [1, 2], "ours": 1, "theirs": 1}),
+        json!({"a": 2, "new": 3, "list": [2], "ours": 1}),
+        json!({"a": 2, "new": 3, "list": [2], "theirs": 1}),
+        json!({"a": 2, "new": 3, "list": [2], "ours": 1, "theirs": 1}),
     );
 }
 
 #[test]
 fn a_key_removed_on_one_side_stays_removed() {
-    merges(
-        json!({"a": 1, "b": 1}),
-        json!({"b": 1}),
-        json!({"a": 1, "b": 2}),
-        json!({"b": 2}),
-    );
-    merges(
-        json!({"a": 1, "b": 1}),
-        json!({"a": 1, "b": 2}),
-        json!({"b": 1}),
-        json!({"b": 2}),
-    );
-    merges(
-        json!({"a": {"x": 1}}),
-        json!({}),
-        json!({"a": {"x": 1}, "b": 1}),
-        json!({"b": 1}),
-    );
+    merges(json!({"a": 1, "b": 1}), json!({"b": 1}), json!({"a": 1, "b": 2}), json!({"b": 2}));
+    merges(json!({"a": 1, "b": 1}), json!({"a": 1, "b": 2}), json!({"b": 1}), json!({"b": 2}));
+    merges(json!({"a": {"x": 1}}), json!({}), json!({"a": {"x": 1}, "b": 1}), json!({"b": 1}));
 }
 
 #[test]
 fn a_key_removed_on_both_sides_is_gone() {
-    merges(
-        json!({"a": 1}),
-        json!({"b": 1}),
-        json!({"c": 1}),
-        json!({"b": 1, "c": 1}),
-    );
+    merges(json!({"a": 1}), json!({"b": 1}), json!({"c": 1}), json!({"b": 1, "c": 1}));
 }
 
 #[test]
 fn a_key_removed_on_one_side_and_changed_on_the_other_is_a_conflict() {
     conflicts(json!({"a": 1}), json!({}), json!({"a": 2}), json!({}), 1);
-    conflicts(
-        json!({"a": 1}),
-        json!({"a": 2}),
-        json!({}),
-        json!({"a": 2}),
-        1,
-    );
-    conflicts(
-        json!({"a": {"x": 1}}),
-        json!({}),
-        json!({"a": {"x": 2}}),
-        json!({}),
-        1,
-    );
+    conflicts(json!({"a": 1}), json!({"a": 2}), json!({}), json!({"a": 2}), 1);
+    conflicts(json!({"a": {"x": 1}}), json!({}), json!({"a": {"x": 2}}), json!({}), 1);
 }
 
 #[test]
@@ -151,13 +102,7 @@ fn two_values_put_where_there_was_none_are_never_mixed() {
         json!({"user": {"id": 1}}),
         1,
     );
-    conflicts(
-        json!({"a": null}),
-        json!({"a": [1]}),
-        json!({"a": [2]}),
-        json!({"a": [1]}),
-        1,
-    );
+    conflicts(json!({"a": null}), json!({"a": [1]}), json!({"a": [2]}), json!({"a": [1]}), 1);
 }
 
 #[test]
@@ -186,39 +131,25 @@ fn a_value_that_changed_its_kind_on_both_sides_is_one_conflict() {
 
 #[test]
 fn lists_that_both_grew_are_joined_with_ours_last() {
-    merges(
-        json!([1, 2]),
-        json!([1, 2, 3]),
-        json!([1, 2, 4, 5]),
-        json!([1, 2, 4, 5, 3]),
-    );
-    merges(
-        json!([1, 2]),
-        json!([1, 2, 3]),
-        json!([9, 1, 2]),
-        json!([9, 1, 2, 3]),
-    );
-    merges(
-        json!({}),
-        json!({"l": [1]}),
-        json!({"l": [2]}),
-        json!({"l": [2, 1]}),
-    );
+    merges(json!([1, 2]), json!([1, 2, 3]), json!([1, 2, 4, 5]), json!([1, 2, 4, 5, 3]));
+    merges(json!([1, 2]), json!([1, 2, 3]), json!([9, 1, 2]), json!([9, 1, 2, 3]));
+    merges(json!({}), json!({"l": [1]}), json!({"l": [2]}), json!({"l": [2, 1]}));
 }
 
 #[test]
 fn a_list_that_grew_elsewhere_than_at_its_end_keeps_our_order() {
+    merges(json!([1, 2]), json!([3, 1, 2]), json!([1, 2, 4]), json!([3, 1, 2, 4]));
+    merges(json!([1, 2]), json!([2, 3, 1]), json!([2, 4, 1]), json!([2, 3, 1, 4]));
+}
+
+#[test]
+fn the_same_thing_put_twice_into_a_basket_is_there_twice() {
+    merges(json!([]), json!(["tea"]), json!(["tea"]), json!(["tea", "tea"]));
     merges(
-        json!([1, 2]),
-        json!([3, 1, 2]),
-        json!([1, 2, 4]),
-        json!([3, 1, 2, 4]),
-    );
-    merges(
-        json!([1, 2]),
-        json!([2, 3, 1]),
-        json!([2, 4, 1]),
-        json!([2, 3, 1, 4]),
+        json!({"cart": ["tea"]}),
+        json!({"cart": ["tea", "milk"]}),
+        json!({"cart": ["tea", "milk"]}),
+        json!({"cart": ["tea", "milk", "milk"]}),
     );
 }
 
@@ -251,77 +182,28 @@ fn one_of_two_equal_elements_taken_away_is_no_growth() {
 
 #[test]
 fn two_different_orders_are_a_conflict() {
-    conflicts(
-        json!([1, 2, 3]),
-        json!([2, 1, 3]),
-        json!([3, 2, 1]),
-        json!([2, 1, 3]),
-        1,
-    );
+    conflicts(json!([1, 2, 3]), json!([2, 1, 3]), json!([3, 2, 1]), json!([2, 1, 3]), 1);
 }
 
 #[test]
 fn a_new_order_keeps_what_the_other_side_removed_and_added() {
-    merges(
-        json!([1, 2, 3]),
-        json!([3, 2, 1]),
-        json!([1, 3]),
-        json!([3, 1]),
-    );
-    merges(
-        json!([1, 2, 3]),
-        json!([1, 4]),
-        json!([3, 2, 1]),
-        json!([1, 4]),
-    );
-    merges(
-        json!([1, 2, 3]),
-        json!([3, 2, 1]),
-        json!([2, 4, 5, 6]),
-        json!([2, 4, 5, 6]),
-    );
-    merges(
-        json!([1, 2]),
-        json!([2, 1]),
-        json!([1, 2, 3]),
-        json!([2, 1, 3]),
-    );
-    merges(
-        json!([1, 2]),
-        json!([1, 2, 3]),
-        json!([2, 1]),
-        json!([2, 1, 3]),
-    );
+    merges(json!([1, 2, 3]), json!([3, 2, 1]), json!([1, 3]), json!([3, 1]));
+    merges(json!([1, 2, 3]), json!([1, 4]), json!([3, 2, 1]), json!([1, 4]));
+    merges(json!([1, 2, 3]), json!([3, 2, 1]), json!([2, 4, 5, 6]), json!([2, 4, 5, 6]));
+    merges(json!([1, 2]), json!([2, 1]), json!([1, 2, 3]), json!([2, 1, 3]));
+    merges(json!([1, 2]), json!([1, 2, 3]), json!([2, 1]), json!([2, 1, 3]));
 }
 
 #[test]
 fn what_may_be_a_tuple_is_never_rebuilt_from_an_order() {
-    conflicts(
-        json!([1, 2]),
-        json!([2, 1]),
-        json!([1, 3]),
-        json!([2, 1]),
-        1,
-    );
-    conflicts(
-        json!([1, 2]),
-        json!([1, 3]),
-        json!([2, 1]),
-        json!([1, 3]),
-        1,
-    );
+    conflicts(json!([1, 2]), json!([2, 1]), json!([1, 3]), json!([2, 1]), 1);
+    conflicts(json!([1, 2]), json!([1, 3]), json!([2, 1]), json!([1, 3]), 1);
 }
 
 #[test]
 fn a_list_that_lost_an_element_conflicts_with_one_that_grew() {
     conflicts(json!([1, 2]), json!([1]), json!([1, 2, 3]), json!([1]), 1);
-    conflicts(
-        json!([1, 2]),
-        json!([1, 2, 3]),
-        json!([1]),
-        json!([1, 2, 3]),
-        1,
-    );
+    conflicts(json!([1, 2]), json!([1, 2, 3]), json!([1]), json!([1, 2, 3]), 1);
 }
 
 #[test]
@@ -368,26 +250,16 @@ fn data_without_a_json_form_is_an_error() {
     // Only to be `DeserializeOwned` as well: such a map is never read.
     let failed = three_way(&data, &data, &data, OnConflict::LaterWins);
     assert!(matches!(failed, Err(MergeError::Encode(_))), "{failed:?}");
-    assert!(matches!(
-        written_over(&data, &data, &data),
-        Err(MergeError::Encode(_))
-    ));
+    assert!(matches!(written_over(&data, &data, &data), Err(MergeError::Encode(_))));
 }
 
 #[test]
 fn an_error_names_no_value_and_keeps_its_source() {
     let side = |user: &str| json!({ user: user });
-    let conflict = three_way(
-        &json!({"ann": 1}),
-        &side("ann"),
-        &json!({"ann": 2}),
-        OnConflict::Fail,
-    )
-    .unwrap_err();
-    assert_eq!(
-        conflict.to_string(),
-        "both sides changed the same value of the session data"
-    );
+    let conflict =
+        three_way(&json!({"ann": 1}), &side("ann"), &json!({"ann": 2}), OnConflict::Fail)
+            .unwrap_err();
+    assert_eq!(conflict.to_string(), "both sides changed the same value of the session data");
     let decode = three_way(&Step::A(1), &Step::B(1), &Step::C(1), OnConflict::Fail).unwrap_err();
     assert_eq!(decode.to_string(), "merged session data does not decode");
     assert!(decode.source().is_some());
@@ -397,27 +269,13 @@ fn an_error_names_no_value_and_keeps_its_source() {
 fn below_the_depth_bound_a_value_is_one_piece() {
     let tree = |a: u8, b: u8, depth| nested(depth, json!({"a": a, "b": b}));
     let at = |depth| {
-        three_way(
-            &tree(0, 0, depth),
-            &tree(1, 0, depth),
-            &tree(0, 1, depth),
-            OnConflict::LaterWins,
-        )
+        three_way(&tree(0, 0, depth), &tree(1, 0, depth), &tree(0, 1, depth), OnConflict::LaterWins)
     };
     assert_eq!(
         at(MAX_DEPTH - 1).unwrap(),
-        Merged {
-            data: tree(1, 1, MAX_DEPTH - 1),
-            overwritten: 0
-        }
+        Merged { data: tree(1, 1, MAX_DEPTH - 1), overwritten: 0 }
     );
-    assert_eq!(
-        at(MAX_DEPTH).unwrap(),
-        Merged {
-            data: tree(1, 0, MAX_DEPTH),
-            overwritten: 1
-        }
-    );
+    assert_eq!(at(MAX_DEPTH).unwrap(), Merged { data: tree(1, 0, MAX_DEPTH), overwritten: 1 });
 }
 
 #[test]
@@ -453,64 +311,19 @@ fn of_a_list_only_what_was_added_reaches_the_next_subject() {
         json!({"l": [0]}),
         json!({"l": [0, 3, 1]}),
     );
-    keeps(
-        json!({"l": [1, 2]}),
-        json!({"l": [2, 1]}),
-        json!({"l": []}),
-        json!({"l": []}),
-    );
-    keeps(
-        json!({"l": [1, 2]}),
-        json!({"l": [1]}),
-        json!({"l": []}),
-        json!({"l": []}),
-    );
-    keeps(
-        json!({"l": [1, 2]}),
-        json!({"l": [1, 3]}),
-        json!({"l": []}),
-        json!({"l": [3]}),
-    );
-    keeps(
-        json!({"l": [1, 2]}),
-        json!({"l": [1, 3]}),
-        json!({"l": null}),
-        json!({"l": [3]}),
-    );
-    keeps(
-        json!({"l": [1, 2]}),
-        json!({"l": [1, 2, 3]}),
-        json!({}),
-        json!({"l": [3]}),
-    );
-    keeps(
-        json!({"l": [1, 2]}),
-        json!({"l": [2, 1]}),
-        json!({}),
-        json!({}),
-    );
+    keeps(json!({"l": [1, 2]}), json!({"l": [2, 1]}), json!({"l": []}), json!({"l": []}));
+    keeps(json!({"l": [1, 2]}), json!({"l": [1]}), json!({"l": []}), json!({"l": []}));
+    keeps(json!({"l": [1, 2]}), json!({"l": [1, 3]}), json!({"l": []}), json!({"l": [3]}));
+    keeps(json!({"l": [1, 2]}), json!({"l": [1, 3]}), json!({"l": null}), json!({"l": [3]}));
+    keeps(json!({"l": [1, 2]}), json!({"l": [1, 2, 3]}), json!({}), json!({"l": [3]}));
+    keeps(json!({"l": [1, 2]}), json!({"l": [2, 1]}), json!({}), json!({}));
 }
 
 #[test]
 fn an_element_written_once_more_is_added_wherever_it_stands() {
-    keeps(
-        json!({"l": [1, 2]}),
-        json!({"l": [2, 1, 1]}),
-        json!({"l": []}),
-        json!({"l": [1]}),
-    );
-    merges(
-        json!([1, 2]),
-        json!([2, 1, 1]),
-        json!([1, 2, 3]),
-        json!([2, 1, 1, 3]),
-    );
-    merges(
-        json!([1, 2]),
-        json!([3, 1, 2]),
-        json!([2, 1, 1]),
-        json!([3, 1, 2, 1]),
-    );
+    keeps(json!({"l": [1, 2]}), json!({"l": [2, 1, 1]}), json!({"l": []}), json!({"l": [1]}));
+    merges(json!([1, 2]), json!([2, 1, 1]), json!([1, 2, 3]), json!([2, 1, 1, 3]));
+    merges(json!([1, 2]), json!([3, 1, 2]), json!([2, 1, 1]), json!([3, 1, 2, 1]));
 }
 
 #[test]
@@ -561,12 +374,7 @@ fn a_list_as_long_as_its_fallback_falls_back_place_by_place() {
         json!(["z", null, null]),
     );
     // An element that stayed does not count as the one that moved.
-    keeps(
-        json!([1, 1, 2]),
-        json!([1, 2, 1]),
-        json!([0, 0, 0]),
-        json!([0, 0, 0]),
-    );
+    keeps(json!([1, 1, 2]), json!([1, 2, 1]), json!([0, 0, 0]), json!([0, 0, 0]));
     // An element that stood there twice and still does is not an element that moved.
     keeps(
         json!([true, true, false]),
@@ -597,10 +405,7 @@ fn a_tuple_is_kept_whole_where_half_of_it_does_not_decode() {
         wishes: Some(vec!["salt".into()]),
         ..Shop::default()
     };
-    assert_eq!(
-        written_over(&base, &ours, &Shop::default()).unwrap(),
-        expected
-    );
+    assert_eq!(written_over(&base, &ours, &Shop::default()).unwrap(), expected);
 }
 
 #[test]
@@ -622,10 +427,7 @@ const ROUNDS: u64 = 3_000;
 
 impl Random {
     fn new(round: u64) -> Self {
-        Self {
-            state: (round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
-            leaf: 0,
-        }
+        Self { state: (round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, leaf: 0 }
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -706,10 +508,7 @@ fn sorted(tree: Value) -> Value {
             list.sort_by_key(Value::to_string);
             Value::Array(list)
         }
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(key, value)| (key, sorted(value)))
-            .collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, sorted(value))).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => tree,
     }
 }
@@ -729,15 +528,8 @@ fn an_unchanged_side_yields_to_the_other() {
         let mut random = Random::new(round);
         let base = random.tree(4);
         let side = random.edit(&base);
-        let expected = Merged {
-            data: side.clone(),
-            overwritten: 0,
-        };
-        assert_eq!(
-            merge(&base, &base, &side),
-            expected,
-            "theirs, round {round}"
-        );
+        let expected = Merged { data: side.clone(), overwritten: 0 };
+        assert_eq!(merge(&base, &base, &side), expected, "theirs, round {round}");
         assert_eq!(merge(&base, &side, &base), expected, "ours, round {round}");
         assert_eq!(merge(&base, &side, &side), expected, "both, round {round}");
     }
@@ -775,11 +567,7 @@ fn without_a_conflict_nothing_added_is_lost_and_nothing_is_made_up() {
         leaves(&ours, &mut in_ours);
         leaves(&theirs, &mut in_theirs);
         leaves(&merged.data, &mut in_merged);
-        for leaf in in_ours
-            .iter()
-            .chain(&in_theirs)
-            .filter(|leaf| !in_base.contains(leaf))
-        {
+        for leaf in in_ours.iter().chain(&in_theirs).filter(|leaf| !in_base.contains(leaf)) {
             assert!(in_merged.contains(leaf), "round {round}: {leaf} is lost");
         }
         for leaf in &in_base {
@@ -787,10 +575,7 @@ fn without_a_conflict_nothing_added_is_lost_and_nothing_is_made_up() {
             assert_eq!(in_merged.contains(leaf), stays, "round {round}: {leaf}");
         }
         for (at, leaf) in in_merged.iter().enumerate() {
-            assert!(
-                !in_merged[..at].contains(leaf),
-                "round {round}: {leaf} is there twice"
-            );
+            assert!(!in_merged[..at].contains(leaf), "round {round}: {leaf} is there twice");
         }
     }
 }
@@ -803,11 +588,7 @@ fn changes_of_different_keys_never_conflict() {
         let (mut ours, mut theirs, mut both) = (base.clone(), base.clone(), base.clone());
         for key in 0..6 {
             let key = format!("k{key}");
-            let side = if random.below(2) == 0 {
-                &mut ours
-            } else {
-                &mut theirs
-            };
+            let side = if random.below(2) == 0 { &mut ours } else { &mut theirs };
             match random.below(3) {
                 0 => {
                     side.as_object_mut().unwrap().remove(&key);
@@ -821,10 +602,7 @@ fn changes_of_different_keys_never_conflict() {
                 _ => {}
             }
         }
-        let expected = Merged {
-            data: both,
-            overwritten: 0,
-        };
+        let expected = Merged { data: both, overwritten: 0 };
         assert_eq!(merge(&base, &ours, &theirs), expected, "round {round}");
         assert_eq!(merge(&base, &theirs, &ours), expected, "round {round}");
     }
@@ -833,10 +611,9 @@ fn changes_of_different_keys_never_conflict() {
 /// Like `tree`, with all leaves replaced and some lists emptied: a default that has every field.
 fn default_of(tree: &Value, random: &mut Random) -> Value {
     match tree {
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| (key.clone(), default_of(value, random)))
-            .collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), default_of(value, random))).collect()
+        }
         Value::Array(_) if random.below(2) == 0 => json!([]),
         Value::Array(list) => list.iter().map(|value| default_of(value, random)).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => random.leaf(),
@@ -863,10 +640,7 @@ fn nothing_of_the_last_subject_that_was_not_written_reaches_the_next() {
             );
         }
         for leaf in in_ours.iter().filter(|leaf| !in_base.contains(leaf)) {
-            assert!(
-                in_result.contains(leaf),
-                "round {round}: {leaf} was written and is lost"
-            );
+            assert!(in_result.contains(leaf), "round {round}: {leaf} was written and is lost");
             kept_some += 1;
         }
     }
@@ -878,10 +652,6 @@ fn a_request_that_wrote_nothing_leaves_the_fallback() {
     for round in 0..ROUNDS {
         let mut random = Random::new(round);
         let (base, fallback) = (random.tree(4), random.tree(4));
-        assert_eq!(
-            written_over(&base, &base, &fallback).unwrap(),
-            fallback,
-            "round {round}"
-        );
+        assert_eq!(written_over(&base, &base, &fallback).unwrap(), fallback, "round {round}");
     }
 }

@@ -24,11 +24,7 @@ fn every_value_of_the_golden_headers_is_found_and_no_other() {
     let golden = include_str!("../golden/cookie_header.txt");
     let mut fields: Vec<Vec<u8>> = Vec::new();
     let mut lookups = 0;
-    for (number, line) in golden
-        .lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line))
-    {
+    for (number, line) in golden.lines().enumerate().map(|(index, line)| (index + 1, line)) {
         if line.is_empty() {
             fields.clear();
         } else if line.starts_with('«') {
@@ -36,19 +32,14 @@ fn every_value_of_the_golden_headers_is_found_and_no_other() {
         } else if !line.starts_with('#') {
             let colon = line.find(": «").or(line.strip_suffix(':').map(str::len));
             let (name, expected) = line.split_at(colon.expect("a name and a colon"));
-            let found: Vec<&[u8]> = fields
-                .iter()
-                .flat_map(|field| cookie::values(field, name))
-                .collect();
+            let found: Vec<&[u8]> =
+                fields.iter().flat_map(|field| cookie::values(field, name)).collect();
             let expected = quoted(expected);
             assert_eq!(found, expected, "line {number}, name {name:?}");
             lookups += 1;
         }
     }
-    assert!(
-        lookups >= 80,
-        "the golden file was read as {lookups} lookups"
-    );
+    assert!(lookups >= 80, "the golden file was read as {lookups} lookups");
 }
 
 #[test]
@@ -60,22 +51,11 @@ fn of_several_cookies_of_one_name_each_is_offered() {
 
 #[test]
 fn a_bad_neighbour_never_loses_the_session() {
-    let neighbours: [&[u8]; 9] = [
-        b"a=\"",
-        b"\"",
-        b"a",
-        b"=",
-        b"\xff\xfe=\x80",
-        b"a=%",
-        b"a=\\",
-        b"\0",
-        b"$Version=1",
-    ];
+    let neighbours: [&[u8]; 9] =
+        [b"a=\"", b"\"", b"a", b"=", b"\xff\xfe=\x80", b"a=%", b"a=\\", b"\0", b"$Version=1"];
     for neighbour in neighbours {
-        for header in [
-            [neighbour, b"; id=1"].concat(),
-            [b"id=1; ".as_slice(), neighbour].concat(),
-        ] {
+        for header in [[neighbour, b"; id=1"].concat(), [b"id=1; ".as_slice(), neighbour].concat()]
+        {
             let found: Vec<&[u8]> = cookie::values(&header, "id").collect();
             assert_eq!(found, [b"1"], "{}", header.escape_ascii());
         }
@@ -88,11 +68,7 @@ fn only_space_and_tab_are_trimmed() {
         let header = [octet, b'i', b'd', b'=', b'1'];
         let found = cookie::values(&header, "id").count();
         let apart = matches!(octet, b' ' | b'\t' | b';');
-        assert_eq!(
-            found,
-            usize::from(apart),
-            "octet {octet:#04x} before the name"
-        );
+        assert_eq!(found, usize::from(apart), "octet {octet:#04x} before the name");
 
         let header = [b'i', b'd', b'=', octet, b'1', octet];
         let found = cookie::values(&header, "id").next();
@@ -120,9 +96,7 @@ fn a_pair_is_found_wherever_it_stands() {
 #[test]
 fn a_header_of_64_kib_is_read_to_its_end() {
     let tail = "; id=real";
-    for filler in [
-        "x", ";", "=", "\"", " ", "\t", "id", "id=", "x=y; ", "\u{3000}",
-    ] {
+    for filler in ["x", ";", "=", "\"", " ", "\t", "id", "id=", "x=y; ", "\u{3000}"] {
         let header = filler.repeat((64 * 1024 - tail.len()) / filler.len()) + tail;
         let last = cookie::values(header.as_bytes(), "id").last();
         assert_eq!(last, Some(b"real".as_slice()), "{filler:?}");
@@ -167,10 +141,7 @@ fn the_default_is_the_strictest_that_suits_everyone() {
         policy.set_cookie(VALUE, None).unwrap(),
         format!("__Host-session={VALUE}; Path=/; Secure; HttpOnly; SameSite=Lax"),
     );
-    assert_eq!(
-        CookiePolicy::new("__Host-session", Attributes::default()),
-        Ok(policy)
-    );
+    assert_eq!(CookiePolicy::new("__Host-session", Attributes::default()), Ok(policy));
 }
 
 #[test]
@@ -186,21 +157,13 @@ fn plain_http_drops_secure_and_the_prefix_and_nothing_else() {
 
 #[test]
 fn a_policy_made_strict_is_one_that_new_accepts() {
-    let policies = [
-        CookiePolicy::default(),
-        CookiePolicy::dangerous_plain_http_on_localhost(),
-        widest(),
-    ];
+    let policies =
+        [CookiePolicy::default(), CookiePolicy::dangerous_plain_http_on_localhost(), widest()];
     for policy in policies {
         let strict = policy.clone().with_same_site_strict();
-        let attributes = Attributes {
-            same_site: Some(SameSite::Strict),
-            ..policy.attributes().clone()
-        };
-        assert_eq!(
-            CookiePolicy::new(policy.name().to_owned(), attributes),
-            Ok(strict)
-        );
+        let attributes =
+            Attributes { same_site: Some(SameSite::Strict), ..policy.attributes().clone() };
+        assert_eq!(CookiePolicy::new(policy.name().to_owned(), attributes), Ok(strict));
     }
 }
 
@@ -253,15 +216,10 @@ fn a_name_that_leaves_no_room_for_a_session_id_is_refused_at_construction() {
 #[test]
 fn a_policy_checks_each_value() {
     let policy = CookiePolicy::default();
-    assert_eq!(
-        policy.set_cookie("a; Domain=evil.example", None),
-        Err(PolicyError::Value)
-    );
+    assert_eq!(policy.set_cookie("a; Domain=evil.example", None), Err(PolicyError::Value));
     assert_eq!(
         policy.set_cookie(&"a".repeat(4096), None),
-        Err(PolicyError::TooLong {
-            octets: 4096 + "__Host-session".len()
-        }),
+        Err(PolicyError::TooLong { octets: 4096 + "__Host-session".len() }),
     );
 }
 
@@ -283,18 +241,8 @@ fn a_policy_writes_what_the_free_function_writes_and_refuses_what_it_refuses() {
 #[test]
 fn a_header_is_written_in_one_allocation_of_its_exact_size() {
     let secs = Duration::from_secs;
-    for policy in [
-        CookiePolicy::default(),
-        widest(),
-        CookiePolicy::new("bare", BARE).unwrap(),
-    ] {
-        let ages = [
-            None,
-            Some(secs(0)),
-            Some(secs(9)),
-            Some(secs(10)),
-            Some(Duration::MAX),
-        ];
+    for policy in [CookiePolicy::default(), widest(), CookiePolicy::new("bare", BARE).unwrap()] {
+        let ages = [None, Some(secs(0)), Some(secs(9)), Some(secs(10)), Some(Duration::MAX)];
         for max_age in ages {
             let header = policy.set_cookie(VALUE, max_age).unwrap();
             assert_eq!(header.capacity(), header.len(), "{header}");
@@ -307,131 +255,56 @@ fn a_header_is_written_in_one_allocation_of_its_exact_size() {
 #[test]
 fn flags_stand_only_where_they_were_asked_for() {
     assert_header("id=1", BARE);
-    assert_header(
-        "id=1; Secure",
-        Attributes {
-            secure: true,
-            ..BARE
-        },
-    );
-    assert_header(
-        "id=1; HttpOnly",
-        Attributes {
-            http_only: true,
-            ..BARE
-        },
-    );
+    assert_header("id=1; Secure", Attributes { secure: true, ..BARE });
+    assert_header("id=1; HttpOnly", Attributes { http_only: true, ..BARE });
     assert_header(
         "id=1; SameSite=Strict",
-        Attributes {
-            same_site: Some(SameSite::Strict),
-            ..BARE
-        },
+        Attributes { same_site: Some(SameSite::Strict), ..BARE },
     );
-    assert_header(
-        "id=1; SameSite=Lax",
-        Attributes {
-            same_site: Some(SameSite::Lax),
-            ..BARE
-        },
-    );
+    assert_header("id=1; SameSite=Lax", Attributes { same_site: Some(SameSite::Lax), ..BARE });
     assert_header(
         "id=1; Secure; SameSite=None",
-        Attributes {
-            secure: true,
-            same_site: Some(SameSite::None),
-            ..BARE
-        },
+        Attributes { secure: true, same_site: Some(SameSite::None), ..BARE },
     );
     assert_header(
         "id=1; Secure; Partitioned",
-        Attributes {
-            secure: true,
-            partitioned: true,
-            ..BARE
-        },
+        Attributes { secure: true, partitioned: true, ..BARE },
     );
-    assert_header(
-        "id=1; Path=/a b=c",
-        Attributes {
-            path: Some("/a b=c".into()),
-            ..BARE
-        },
-    );
-    assert_header(
-        "id=1; Domain=a.b-c.D",
-        Attributes {
-            domain: Some("a.b-c.D".into()),
-            ..BARE
-        },
-    );
+    assert_header("id=1; Path=/a b=c", Attributes { path: Some("/a b=c".into()), ..BARE });
+    assert_header("id=1; Domain=a.b-c.D", Attributes { domain: Some("a.b-c.D".into()), ..BARE });
 }
 
 #[test]
 fn same_site_none_without_secure_is_refused() {
     assert_refused(
         PolicyError::SameSiteNoneWithoutSecure,
-        Attributes {
-            same_site: Some(SameSite::None),
-            ..BARE
-        },
+        Attributes { same_site: Some(SameSite::None), ..BARE },
     );
 }
 
 #[test]
 fn partitioned_without_secure_is_refused() {
-    assert_refused(
-        PolicyError::PartitionedWithoutSecure,
-        Attributes {
-            partitioned: true,
-            ..BARE
-        },
-    );
+    assert_refused(PolicyError::PartitionedWithoutSecure, Attributes { partitioned: true, ..BARE });
 }
 
 #[test]
 fn a_name_is_a_token() {
-    for character in (0..=0xFF)
-        .map(char::from)
-        .chain(['\u{3000}', '名', '\u{1F36A}'])
-    {
+    for character in (0..=0xFF).map(char::from).chain(['\u{3000}', '名', '\u{1F36A}']) {
         let token = character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character);
-        for name in [
-            format!("{character}"),
-            format!("a{character}"),
-            format!("{character}a"),
-        ] {
-            let expected = if token {
-                Ok(format!("{name}=1"))
-            } else {
-                Err(PolicyError::Name)
-            };
+        for name in [format!("{character}"), format!("a{character}"), format!("{character}a")] {
+            let expected = if token { Ok(format!("{name}=1")) } else { Err(PolicyError::Name) };
             assert_eq!(cookie::set_cookie(&name, "1", &BARE, None), expected);
         }
     }
-    assert_eq!(
-        cookie::set_cookie("", "1", &BARE, None),
-        Err(PolicyError::Name)
-    );
+    assert_eq!(cookie::set_cookie("", "1", &BARE, None), Err(PolicyError::Name));
 }
 
 #[test]
 fn a_value_is_cookie_octets_without_quotes() {
-    for character in (0..=0xFF)
-        .map(char::from)
-        .chain(['\u{3000}', '名', '\u{1F36A}'])
-    {
+    for character in (0..=0xFF).map(char::from).chain(['\u{3000}', '名', '\u{1F36A}']) {
         let fits = character.is_ascii_graphic() && !"\",;\\".contains(character);
-        for value in [
-            format!("{character}"),
-            format!("a{character}"),
-            format!("{character}a"),
-        ] {
-            let expected = if fits {
-                Ok(format!("id={value}"))
-            } else {
-                Err(PolicyError::Value)
-            };
+        for value in [format!("{character}"), format!("a{character}"), format!("{character}a")] {
+            let expected = if fits { Ok(format!("id={value}")) } else { Err(PolicyError::Value) };
             assert_eq!(cookie::set_cookie("id", &value, &BARE, None), expected);
         }
     }
@@ -440,21 +313,11 @@ fn a_value_is_cookie_octets_without_quotes() {
 
 #[test]
 fn a_path_cannot_carry_a_second_attribute_or_a_control_character() {
-    for character in (0..=0xFF)
-        .map(char::from)
-        .chain(['\u{3000}', '名', '\u{1F36A}'])
-    {
+    for character in (0..=0xFF).map(char::from).chain(['\u{3000}', '名', '\u{1F36A}']) {
         let path = format!("/{character}a");
         let fits = matches!(character, ' '..='~') && character != ';';
-        let expected = if fits {
-            Ok(format!("id=1; Path={path}"))
-        } else {
-            Err(PolicyError::Path)
-        };
-        let attributes = Attributes {
-            path: Some(path.into()),
-            ..BARE
-        };
+        let expected = if fits { Ok(format!("id=1; Path={path}")) } else { Err(PolicyError::Path) };
+        let attributes = Attributes { path: Some(path.into()), ..BARE };
         assert_eq!(cookie::set_cookie("id", "1", &attributes, None), expected);
     }
 }
@@ -462,21 +325,12 @@ fn a_path_cannot_carry_a_second_attribute_or_a_control_character() {
 #[test]
 fn a_path_that_a_browser_would_replace_or_trim_is_refused() {
     for path in ["", "app", "./", "../", "*", " /", "/app "] {
-        assert_refused(
-            PolicyError::Path,
-            Attributes {
-                path: Some(path.into()),
-                ..BARE
-            },
-        );
+        assert_refused(PolicyError::Path, Attributes { path: Some(path.into()), ..BARE });
     }
     for path in ["/", "//", "/a/../b", "/a b", "/\"<>"] {
         assert_header(
             &format!("id=1; Path={path}"),
-            Attributes {
-                path: Some(path.into()),
-                ..BARE
-            },
+            Attributes { path: Some(path.into()), ..BARE },
         );
     }
 }
@@ -484,24 +338,10 @@ fn a_path_that_a_browser_would_replace_or_trim_is_refused() {
 #[test]
 fn a_path_that_browsers_ignore_for_its_length_is_refused() {
     let path = |octets: usize| Some(format!("/{}", "p".repeat(octets - 1)).into());
-    assert!(
-        cookie::set_cookie(
-            "id",
-            "1",
-            &Attributes {
-                path: path(1024),
-                ..BARE
-            },
-            None
-        )
-        .is_ok()
-    );
+    assert!(cookie::set_cookie("id", "1", &Attributes { path: path(1024), ..BARE }, None).is_ok());
     assert_refused(
         PolicyError::PathTooLong { octets: 1025 },
-        Attributes {
-            path: path(1025),
-            ..BARE
-        },
+        Attributes { path: path(1025), ..BARE },
     );
 }
 
@@ -509,21 +349,12 @@ fn a_path_that_browsers_ignore_for_its_length_is_refused() {
 fn a_domain_is_a_host_name() {
     let label = "l".repeat(63);
     let longest = format!("{label}.{label}.{label}.{}", "l".repeat(61));
-    for domain in [
-        "example.com",
-        "EXAMPLE.com",
-        "localhost",
-        "127.0.0.1",
-        "x--n.3",
-        &label,
-        &longest,
-    ] {
+    for domain in
+        ["example.com", "EXAMPLE.com", "localhost", "127.0.0.1", "x--n.3", &label, &longest]
+    {
         assert_header(
             &format!("id=1; Domain={domain}"),
-            Attributes {
-                domain: Some(domain.to_owned().into()),
-                ..BARE
-            },
+            Attributes { domain: Some(domain.to_owned().into()), ..BARE },
         );
     }
 
@@ -539,10 +370,7 @@ fn a_domain_is_a_host_name() {
     for domain in refused {
         assert_refused(
             PolicyError::Domain,
-            Attributes {
-                domain: Some(domain.to_owned().into()),
-                ..BARE
-            },
+            Attributes { domain: Some(domain.to_owned().into()), ..BARE },
         );
     }
 }
@@ -551,37 +379,17 @@ fn a_domain_is_a_host_name() {
 fn the_leading_dot_of_a_domain_is_left_out() {
     assert_header(
         "id=1; Domain=example.com",
-        Attributes {
-            domain: Some(".example.com".into()),
-            ..BARE
-        },
+        Attributes { domain: Some(".example.com".into()), ..BARE },
     );
 }
 
 #[test]
 fn a_prefix_in_any_case_holds_the_cookie_to_its_rules() {
-    let host = Attributes {
-        path: Some("/".into()),
-        secure: true,
-        ..BARE
-    };
-    let http = Attributes {
-        secure: true,
-        http_only: true,
-        ..BARE
-    };
-    let host_http = Attributes {
-        http_only: true,
-        ..host.clone()
-    };
+    let host = Attributes { path: Some("/".into()), secure: true, ..BARE };
+    let http = Attributes { secure: true, http_only: true, ..BARE };
+    let host_http = Attributes { http_only: true, ..host.clone() };
     let rows = [
-        (
-            "__Secure-",
-            Attributes {
-                secure: true,
-                ..BARE
-            },
-        ),
+        ("__Secure-", Attributes { secure: true, ..BARE }),
         ("__Http-", http),
         ("__Host-", host),
         ("__Host-Http-", host_http),
@@ -593,44 +401,24 @@ fn a_prefix_in_any_case_holds_the_cookie_to_its_rules() {
             prefix.to_uppercase(),
             prefix.replace('o', "O").replace('t', "T"),
         ];
-        for name in spellings
-            .iter()
-            .flat_map(|text| [format!("{text}id"), text.clone()])
-        {
+        for name in spellings.iter().flat_map(|text| [format!("{text}id"), text.clone()]) {
             let result = |attributes: &Attributes| cookie::set_cookie(&name, "1", attributes, None);
             assert!(result(&least).is_ok(), "{name}");
 
             assert_eq!(
-                result(&Attributes {
-                    secure: false,
-                    ..least.clone()
-                }),
+                result(&Attributes { secure: false, ..least.clone() }),
                 Err(PolicyError::PrefixWithoutSecure { prefix }),
             );
-            let readable = result(&Attributes {
-                http_only: false,
-                ..least.clone()
-            });
+            let readable = result(&Attributes { http_only: false, ..least.clone() });
             if least.http_only {
                 assert_eq!(readable, Err(PolicyError::PrefixWithoutHttpOnly { prefix }));
             } else {
                 assert!(readable.is_ok(), "{name}");
             }
 
-            let shared = result(&Attributes {
-                domain: Some("a.b".into()),
-                ..least.clone()
-            });
-            let narrow = ["/app", "//"]
-                .map(|path| Some(path.into()))
-                .into_iter()
-                .chain([None]);
-            let narrow = narrow.map(|path| {
-                result(&Attributes {
-                    path,
-                    ..least.clone()
-                })
-            });
+            let shared = result(&Attributes { domain: Some("a.b".into()), ..least.clone() });
+            let narrow = ["/app", "//"].map(|path| Some(path.into())).into_iter().chain([None]);
+            let narrow = narrow.map(|path| result(&Attributes { path, ..least.clone() }));
             if prefix.starts_with("__Host-") {
                 assert_eq!(shared, Err(PolicyError::PrefixWithDomain { prefix }));
                 for result in narrow {
@@ -646,19 +434,8 @@ fn a_prefix_in_any_case_holds_the_cookie_to_its_rules() {
 
 #[test]
 fn a_name_that_only_resembles_a_prefix_has_no_rules() {
-    for name in [
-        "__Host",
-        "__Secure",
-        "_Host-id",
-        "Host-id",
-        "x__Host-id",
-        "__Host_id",
-        "__Hos",
-    ] {
-        assert_eq!(
-            cookie::set_cookie(name, "1", &BARE, None),
-            Ok(format!("{name}=1"))
-        );
+    for name in ["__Host", "__Secure", "_Host-id", "Host-id", "x__Host-id", "__Host_id", "__Hos"] {
+        assert_eq!(cookie::set_cookie(name, "1", &BARE, None), Ok(format!("{name}=1")));
     }
 }
 
@@ -710,9 +487,7 @@ fn a_max_age_of_zero_is_written_and_says_so_to_old_clients_too() {
 #[test]
 fn an_error_does_not_repeat_the_value() {
     let secret = "s3cr3t;";
-    let error = CookiePolicy::default()
-        .set_cookie(secret, None)
-        .unwrap_err();
+    let error = CookiePolicy::default().set_cookie(secret, None).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cr3t"));
 }
 
@@ -731,18 +506,13 @@ fn widest() -> CookiePolicy {
 
 /// The cookie without its value, then the end of its life.
 fn expected_removal(policy: &CookiePolicy) -> String {
-    let original = policy
-        .set_cookie(VALUE, None)
-        .expect("an id is a valid value");
+    let original = policy.set_cookie(VALUE, None).expect("an id is a valid value");
     original.replacen(VALUE, "", 1) + "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
 }
 
 #[track_caller]
 fn assert_header(expected: &str, attributes: Attributes) {
-    assert_eq!(
-        cookie::set_cookie("id", "1", &attributes, None).as_deref(),
-        Ok(expected)
-    );
+    assert_eq!(cookie::set_cookie("id", "1", &attributes, None).as_deref(), Ok(expected));
 }
 
 #[track_caller]
@@ -754,10 +524,7 @@ fn assert_refused(expected: PolicyError, attributes: Attributes) {
 
 /// What stands in «..», with the golden file's escapes undone.
 fn quoted(line: &str) -> Vec<Vec<u8>> {
-    let texts = line
-        .split('«')
-        .skip(1)
-        .map(|text| text.split_once('»').expect("a closing »").0);
+    let texts = line.split('«').skip(1).map(|text| text.split_once('»').expect("a closing »").0);
     texts.map(unescaped).collect()
 }
 
@@ -771,10 +538,7 @@ fn unescaped(text: &str) -> Vec<u8> {
             [b'r', ..] => (b'\r', 1),
             [b'n', ..] => (b'\n', 1),
             [b'\\', ..] => (b'\\', 1),
-            [b'x', _, _, ..] => (
-                u8::from_str_radix(&escape[1..3], 16).expect("two digits"),
-                3,
-            ),
+            [b'x', _, _, ..] => (u8::from_str_radix(&escape[1..3], 16).expect("two digits"), 3),
             _ => panic!("unknown escape in {text}"),
         };
         octets.push(octet);

@@ -1,0 +1,98 @@
+//! What must be done to a response.
+
+/// What must be done to the response: the headers that the session asks for.
+///
+/// An adapter copies them and decides nothing.
+#[derive(Clone, Default, Eq, PartialEq)]
+#[must_use = "without these headers the client never learns of its session"]
+pub struct Effects {
+    /// The one `Set-Cookie`, if any.
+    pub(crate) set_cookie: Option<String>,
+    /// The response depends on the request's cookies.
+    pub(crate) vary: bool,
+    /// The session was ended: the value of `Clear-Site-Data`, if asked for.
+    pub(crate) clear_site_data: Option<&'static str>,
+}
+
+impl Effects {
+    /// Returns the headers to set, at most four.
+    ///
+    /// With every `Set-Cookie` goes `Cache-Control: no-store` (OWASP ASVS 5.0,
+    /// 14.3.2), and as soon as the session was loaded, `Vary: Cookie`.
+    pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
+        let set_cookie = self.set_cookie.as_deref();
+        [
+            set_cookie.map(|value| Header { name: "set-cookie", value, mode: Mode::Append }),
+            set_cookie.map(|_| Header {
+                name: "cache-control",
+                value: "no-store",
+                mode: Mode::Replace,
+            }),
+            self.vary.then_some(Header { name: "vary", value: "Cookie", mode: Mode::Append }),
+            self.clear_site_data.map(|value| Header {
+                name: "clear-site-data",
+                value,
+                mode: Mode::Replace,
+            }),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Returns the value of the one `Set-Cookie`, if there is one.
+    ///
+    /// # Security
+    ///
+    /// It holds the id. It belongs into the response and nowhere else.
+    #[must_use]
+    pub fn set_cookie(&self) -> Option<&str> {
+        self.set_cookie.as_deref()
+    }
+
+    /// Tells whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Shows no id.
+impl std::fmt::Debug for Effects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effects")
+            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
+            .field("vary", &self.vary)
+            .field("clear_site_data", &self.clear_site_data)
+            .finish()
+    }
+}
+
+/// A header for the response.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Header<'a> {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// Its value: visible ASCII and spaces.
+    pub value: &'a str,
+    /// What becomes of headers of that name that the response has.
+    pub mode: Mode,
+}
+
+/// Shows no value: it may hold an id.
+impl std::fmt::Debug for Header<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Header")
+            .field("name", &self.name)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What becomes of headers of the same name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// They stay, and this one is added.
+    Append,
+    /// This one takes their place.
+    Replace,
+}

@@ -1,0 +1,369 @@
+//! What is in a record's body.
+//!
+//! ```text
+//! byte  format version: 1
+//! byte  kind: 0 tombstone, 1 live
+//!
+//! tombstone:
+//!   byte   reason
+//!   zigzag time of the end
+//!
+//! live:
+//!   byte   flags: 1 persistent cookie, 2 authenticated, 4 rotation under way, 8 previous id, 16 dead ids
+//!   32     verifier of the current id
+//!   zigzag created
+//!   varint current id since        | milliseconds after `created`
+//!   varint absolute deadline       |
+//!   varint authenticated           | with flag 2
+//!   varint idle limit, milliseconds
+//!   16+32  nonce and verifier of the successor, with flag 4
+//!   32     verifier of the previous id, varint end of its grace, with flag 8
+//!   byte   number of dead ids, with flag 16; each 32 verifier, varint until when it is remembered
+//!   byte   encoding of the data
+//!   varint schema version of the data
+//!   ...    data, to the end
+//! ```
+//!
+//! Varints are little-endian groups of seven bits (LEB128), of one spelling each.
+
+use std::time::Duration;
+
+use crate::codec::Encoding;
+use crate::id::Verifier;
+use crate::lifetime::{CookieLifetime, Lifetime};
+use crate::time::{Timestamp, millis};
+use crate::verdict::EndReason;
+
+/// The format that this program writes.
+const FORMAT: u8 = 1;
+
+const TOMBSTONE: u8 = 0;
+const LIVE: u8 = 1;
+
+const PERSISTENT: u8 = 1;
+const AUTHENTICATED: u8 = 2;
+const ROTATING: u8 = 4;
+const PREVIOUS: u8 = 8;
+const DEAD: u8 = 16;
+
+/// How many dead ids are remembered at most; of more, the newest.
+const MAX_DEAD: usize = 8;
+
+/// A body, read; `data` of a live one is the rest of the bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Envelope {
+    Tombstone(Tombstone),
+    Live(Box<Live>),
+}
+
+/// What is left of an ended session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Tombstone {
+    pub(crate) reason: EndReason,
+    pub(crate) ended_at: Timestamp,
+}
+
+/// Everything the library knows of a live session but its data.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Live {
+    pub(crate) ids: Ids,
+    pub(crate) created_at: Timestamp,
+    pub(crate) authenticated_at: Option<Timestamp>,
+    pub(crate) absolute_deadline: Timestamp,
+    pub(crate) idle: Duration,
+    pub(crate) cookie: CookieLifetime,
+    /// As its code, so that a body in an unknown encoding is known to be one.
+    pub(crate) encoding: u8,
+    pub(crate) version: u32,
+    /// Where the data starts in the body.
+    pub(crate) data_at: usize,
+}
+
+/// The ids by which the session goes, went and will go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Ids {
+    pub(crate) current: Verifier,
+    pub(crate) since: Timestamp,
+    /// A timed rotation under way.
+    pub(crate) successor: Option<Successor>,
+    /// The id before the last timed rotation, and the end of its grace. It stays
+    /// here after its grace, until the next rotation.
+    pub(crate) previous: Option<(Verifier, Timestamp)>,
+    /// Ids that died at once, each with the time until when it is remembered.
+    pub(crate) dead: Vec<(Verifier, Timestamp)>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Successor {
+    pub(crate) nonce: [u8; 16],
+    pub(crate) verifier: Verifier,
+}
+
+impl Ids {
+    pub(crate) fn new(current: Verifier, since: Timestamp) -> Self {
+        Self { current, since, successor: None, previous: None, dead: Vec::new() }
+    }
+
+    /// Makes `current` the one id that lives, and all others dead.
+    pub(crate) fn supersede(&mut self, current: Verifier, now: Timestamp, remember: Timestamp) {
+        let old = std::mem::replace(self, Self::new(current, now));
+        let successor = old.successor.map(|successor| successor.verifier);
+        let previous = old.previous.map(|(verifier, _)| verifier);
+        // The newest first: they are the ones that a request in flight may carry.
+        self.dead = [successor, Some(old.current), previous]
+            .into_iter()
+            .flatten()
+            .map(|verifier| (verifier, remember))
+            .chain(old.dead.into_iter().filter(|(_, until)| now < *until))
+            .take(MAX_DEAD)
+            .collect();
+    }
+
+    /// Makes the successor current and starts the grace of the id before.
+    pub(crate) fn promote(&mut self, now: Timestamp, grace: Timestamp, remember: Timestamp) {
+        if let Some(successor) = self.successor.take() {
+            let old = std::mem::replace(&mut self.current, successor.verifier);
+            self.since = now;
+            let oldest = self.previous.replace((old, grace));
+            self.dead.retain(|(_, until)| now < *until);
+            if let Some((verifier, _)) = oldest {
+                self.dead.insert(0, (verifier, remember));
+                self.dead.truncate(MAX_DEAD);
+            }
+        }
+    }
+}
+
+impl Live {
+    pub(crate) fn encoding(&self) -> Option<Encoding> {
+        Encoding::from_code(self.encoding)
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        let absolute = self.absolute_deadline.since(self.anchor());
+        let lifetime = Lifetime::new(self.idle, absolute);
+        match self.cookie {
+            CookieLifetime::BrowserSession => lifetime,
+            CookieLifetime::Persistent => lifetime.persistent(),
+        }
+    }
+
+    /// What the absolute limit is counted from.
+    pub(crate) fn anchor(&self) -> Timestamp {
+        self.authenticated_at.unwrap_or(self.created_at)
+    }
+
+    /// When the session expires if it is used now and not again.
+    pub(crate) fn expires_at(&self, now: Timestamp) -> Timestamp {
+        now.plus(self.idle).min(self.absolute_deadline)
+    }
+
+    /// Starts a body; the data is to be appended.
+    pub(crate) fn encode(&self, data_capacity: usize) -> Vec<u8> {
+        let mut out = Writer(Vec::with_capacity(96 + 37 * self.ids.dead.len() + data_capacity));
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        out.byte(FORMAT);
+        out.byte(LIVE);
+        out.byte(
+            flag(self.cookie == CookieLifetime::Persistent, PERSISTENT)
+                | flag(self.authenticated_at.is_some(), AUTHENTICATED)
+                | flag(self.ids.successor.is_some(), ROTATING)
+                | flag(self.ids.previous.is_some(), PREVIOUS)
+                | flag(!self.ids.dead.is_empty(), DEAD),
+        );
+        let after = |time: Timestamp| after(self.created_at, time);
+        out.bytes(self.ids.current.as_bytes());
+        out.varint(zigzag(self.created_at.as_millis()));
+        out.varint(after(self.ids.since));
+        out.varint(after(self.absolute_deadline));
+        if let Some(authenticated_at) = self.authenticated_at {
+            out.varint(after(authenticated_at));
+        }
+        out.varint(millis(self.idle).unsigned_abs());
+        if let Some(successor) = &self.ids.successor {
+            out.bytes(&successor.nonce);
+            out.bytes(successor.verifier.as_bytes());
+        }
+        if let Some((verifier, grace)) = &self.ids.previous {
+            out.bytes(verifier.as_bytes());
+            out.varint(after(*grace));
+        }
+        if !self.ids.dead.is_empty() {
+            let dead = &self.ids.dead[..self.ids.dead.len().min(MAX_DEAD)];
+            out.byte(dead.len() as u8);
+            for (verifier, until) in dead {
+                out.bytes(verifier.as_bytes());
+                out.varint(after(*until));
+            }
+        }
+        out.byte(self.encoding);
+        out.varint(u64::from(self.version));
+        out.0
+    }
+}
+
+impl Tombstone {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut out = Writer(Vec::with_capacity(16));
+        out.byte(FORMAT);
+        out.byte(TOMBSTONE);
+        out.byte(self.reason.code());
+        out.varint(zigzag(self.ended_at.as_millis()));
+        out.0
+    }
+}
+
+impl Envelope {
+    /// Reads a body, or nothing if it is not one that this program knows.
+    pub(crate) fn decode(body: &[u8]) -> Option<Self> {
+        let mut input = Reader { bytes: body, at: 0 };
+        if input.byte()? != FORMAT {
+            return None;
+        }
+        match input.byte()? {
+            TOMBSTONE => {
+                let reason = EndReason::from_code(input.byte()?)?;
+                let ended_at = Timestamp::from_millis(unzigzag(input.varint()?));
+                (input.at == body.len()).then_some(Self::Tombstone(Tombstone { reason, ended_at }))
+            }
+            LIVE => input.live().map(Box::new).map(Self::Live),
+            _ => None,
+        }
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn byte(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.byte(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.byte(number as u8);
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn live(&mut self) -> Option<Live> {
+        let flags = self.byte()?;
+        if flags & !(PERSISTENT | AUTHENTICATED | ROTATING | PREVIOUS | DEAD) != 0 {
+            return None;
+        }
+        let current = self.verifier()?;
+        let created_at = Timestamp::from_millis(unzigzag(self.varint()?));
+        let since = self.time(created_at)?;
+        let absolute_deadline = self.time(created_at)?;
+        let authenticated_at =
+            if flags & AUTHENTICATED != 0 { Some(self.time(created_at)?) } else { None };
+        let idle = Duration::from_millis(self.varint()?);
+        let successor = if flags & ROTATING != 0 {
+            Some(Successor { nonce: self.array()?, verifier: self.verifier()? })
+        } else {
+            None
+        };
+        let previous = if flags & PREVIOUS != 0 {
+            Some((self.verifier()?, self.time(created_at)?))
+        } else {
+            None
+        };
+        let mut dead = Vec::new();
+        if flags & DEAD != 0 {
+            let count = self.byte()?;
+            if count == 0 || usize::from(count) > MAX_DEAD {
+                return None;
+            }
+            for _ in 0..count {
+                dead.push((self.verifier()?, self.time(created_at)?));
+            }
+        }
+        let encoding = self.byte()?;
+        let version = u32::try_from(self.varint()?).ok()?;
+        let cookie = if flags & PERSISTENT != 0 {
+            CookieLifetime::Persistent
+        } else {
+            CookieLifetime::BrowserSession
+        };
+        let ids = Ids { current, since, successor, previous, dead };
+        let data_at = self.at;
+        Some(Live {
+            ids,
+            created_at,
+            authenticated_at,
+            absolute_deadline,
+            idle,
+            cookie,
+            encoding,
+            version,
+            data_at,
+        })
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let array = *self.bytes.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(array)
+    }
+
+    fn verifier(&mut self) -> Option<Verifier> {
+        self.array().map(Verifier::from_bytes)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            // The last group of ten has one bit, and no group but the first is zero at the end.
+            if (shift == 63 && bits > 1) || (shift > 0 && byte == 0) {
+                return None;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn time(&mut self, base: Timestamp) -> Option<Timestamp> {
+        let time = i128::from(base.as_millis()) + i128::from(self.varint()?);
+        i64::try_from(time).ok().map(Timestamp::from_millis)
+    }
+}
+
+/// Milliseconds from `base` to `time`; none if it is not later.
+fn after(base: Timestamp, time: Timestamp) -> u64 {
+    let after = i128::from(time.as_millis()) - i128::from(base.as_millis());
+    u64::try_from(after).unwrap_or(0)
+}
+
+const fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+const fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! What can go wrong with a request's session.
+
+use crate::codec::EncodeError;
+use crate::entropy::EntropyError;
+use crate::store;
+use crate::verdict::Verdict;
+
+/// Why a session could not be loaded, or a change to it not be kept.
+///
+/// Nothing that was acknowledged is lost, and the client's cookie is left alone.
+/// [`status`](Self::status) says how to answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed. Try again later; the session is still there.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The random source failed. No weaker id is used instead.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The session was ended or got another id while this request was at work,
+    /// or before it; so the change was not kept.
+    #[error("the change to the session was not kept: {0}")]
+    Lost(Verdict),
+    /// Other requests changed the same value, and the data's policy or its type
+    /// allows no merge; or so many changed it that this one never got its turn.
+    #[error("the change to the session was not kept: other requests changed it at the same time")]
+    Conflict,
+    /// The session data has no encoding. Change the type.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// On a switch from one subject to another, what was written and the default
+    /// of the rest do not make up data. Fill in what is missing in
+    /// [`SessionData::carry`](crate::SessionData::carry), or make the fields
+    /// defaultable.
+    #[error("what was written at a switch of subject does not make up session data")]
+    Switch,
+    /// A closure panicked while it changed the data, so nothing was stored.
+    #[error("a change to the session panicked half way, so nothing was kept")]
+    Torn,
+}
+
+impl Error {
+    /// Returns the HTTP status that tells the client what happened.
+    ///
+    /// 503: try again. 409: reload and look. 500: the application must be mended.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Store(error) => match error.kind() {
+                store::ErrorKind::TooLarge => 500,
+                store::ErrorKind::Unavailable
+                | store::ErrorKind::Corrupt
+                | store::ErrorKind::Other => 503,
+            },
+            Self::Entropy(_) => 503,
+            Self::Lost(_) | Self::Conflict => 409,
+            Self::Encode(_) | Self::Switch | Self::Torn => 500,
+        }
+    }
+
+    /// Returns a sentence for the client, without any detail.
+    #[must_use]
+    pub const fn public_message(&self) -> &'static str {
+        match self.status() {
+            503 => "Sessions are not available at the moment. Please try again.",
+            409 => {
+                "Your session was changed elsewhere, and this change was not kept. Please reload and try again."
+            }
+            _ => "The session could not be kept.",
+        }
+    }
+}

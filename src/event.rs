@@ -1,0 +1,119 @@
+//! What happens to sessions, for those who watch.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::verdict::{EndReason, Verdict};
+
+/// Something that happened to a session.
+///
+/// # Security
+///
+/// Of a session's id only its [`SessionKey`] is ever in an event (OWASP ASVS
+/// 5.0, 16.2.5), and of its data nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A session was created.
+    Created {
+        /// Its key.
+        key: SessionKey,
+    },
+    /// A request's session was found and is alive.
+    Resumed {
+        /// Its key.
+        key: SessionKey,
+    },
+    /// A session goes by a new id from now on.
+    Rotated {
+        /// Its key, which stays.
+        key: SessionKey,
+        /// Why.
+        cause: RotationCause,
+    },
+    /// A session was ended.
+    Ended {
+        /// Its key.
+        key: SessionKey,
+        /// Why.
+        reason: EndReason,
+    },
+    /// A request's id was good for nothing.
+    Rejected {
+        /// The key that the id names; none if it names none.
+        key: Option<SessionKey>,
+        /// Why; never [`Verdict::New`] or [`Verdict::Resumed`].
+        verdict: Verdict,
+    },
+    /// Two requests changed the session at the same time, and their changes
+    /// were merged.
+    Conflict {
+        /// Its key.
+        key: SessionKey,
+        /// How many values both had changed; the later one was kept.
+        overwritten: usize,
+    },
+    /// Something a request did was not kept, or could not be loaded.
+    Failed {
+        /// The session's key, if there is one yet.
+        key: Option<SessionKey>,
+        /// Why.
+        error: &'a Error,
+    },
+}
+
+/// Why a session got a new id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum RotationCause {
+    /// It belongs to another subject now: a login, a logout, a switch.
+    Subject,
+    /// The application asked for it.
+    Asked,
+    /// Its time had come; the client has been offered the new id.
+    Offered,
+    /// Its time had come, and the client has shown the new id.
+    Adopted,
+}
+
+/// Watches what happens to sessions.
+///
+/// It is called in the middle of a request: it must be quick and must not block.
+///
+/// ```
+/// use typed_session::{Event, Observer};
+///
+/// struct Guesses(std::sync::atomic::AtomicU64);
+///
+/// impl Observer for Guesses {
+///     fn event(&self, event: &Event<'_>) {
+///         if let Event::Rejected { .. } = event {
+///             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// Takes note of an event.
+    fn event(&self, event: &Event<'_>);
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn event(&self, event: &Event<'_>) {
+        (**self).event(event);
+    }
+}
+
+/// Both watch, the first first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn event(&self, event: &Event<'_>) {
+        self.0.event(event);
+        self.1.event(event);
+    }
+}
+
+/// Watches nothing: the default.
+impl Observer for () {
+    fn event(&self, _: &Event<'_>) {}
+}

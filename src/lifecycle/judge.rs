@@ -1,0 +1,134 @@
+//! The judgement of an id: what the record says of it.
+
+use super::Context;
+use crate::data::SessionData;
+use crate::envelope::{Envelope, Ids, Live};
+use crate::id::{SessionId, SessionKey};
+use crate::record::{Body, Record, Revision};
+use crate::subject::Subject;
+use crate::time::Timestamp;
+use crate::verdict::Verdict;
+
+/// A live session, as it stood in the store, in the hands of a request that has
+/// shown a good id of it.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) key: SessionKey,
+    pub(super) id: SessionId,
+    pub(super) shown: Shown,
+    pub(super) revision: Revision,
+    pub(super) subject: Option<Subject>,
+    pub(super) expires_at: Timestamp,
+    pub(super) live: Live,
+    pub(super) body: Body,
+}
+
+impl Held {
+    /// The encoded data.
+    pub(super) fn data(&self) -> &[u8] {
+        self.body.get(self.live.data_at..).unwrap_or_default()
+    }
+}
+
+/// Which of a session's ids a request has shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Shown {
+    Current,
+    Successor,
+    Previous,
+}
+
+pub(super) enum Judgement<T> {
+    /// The id is good.
+    Live(Box<Held>, T),
+    /// The id is good, and the data is of a form that this program cannot read.
+    Unreadable(Box<Held>),
+    /// The id is good for nothing.
+    Dead(Verdict),
+    /// [`Verdict::Superseded`], and by timed rotation, whose grace is over.
+    Reused,
+}
+
+impl<T> Judgement<T> {
+    pub(super) const fn verdict(&self) -> Verdict {
+        match self {
+            Self::Live(..) => Verdict::Resumed,
+            Self::Unreadable(_) => Verdict::Undecodable,
+            Self::Dead(verdict) => *verdict,
+            Self::Reused => Verdict::Superseded,
+        }
+    }
+}
+
+/// Judges an id by the record under its key.
+pub(super) fn judge<T: SessionData>(
+    id: &SessionId,
+    key: SessionKey,
+    record: Option<Record>,
+    cx: &Context<'_>,
+) -> Judgement<T> {
+    let Some(record) = record else { return Judgement::Dead(Verdict::Unknown) };
+    let live = match Envelope::decode(&record.body) {
+        Some(Envelope::Live(live)) => *live,
+        Some(Envelope::Tombstone(tombstone)) => {
+            return Judgement::Dead(Verdict::Ended(tombstone.reason));
+        }
+        None => return Judgement::Dead(Verdict::Undecodable),
+    };
+    let shown = match verify(id, &live.ids, cx) {
+        Ok(shown) => shown,
+        Err(Wrong::OutOfGrace) => return Judgement::Reused,
+        Err(Wrong::Superseded) => return Judgement::Dead(Verdict::Superseded),
+        Err(Wrong::Forged) => return Judgement::Dead(Verdict::Forged),
+    };
+    // Invariant: both deadlines are checked here, on every load; whatever the
+    // store thinks of them.
+    if cx.now >= live.absolute_deadline {
+        return Judgement::Dead(Verdict::AbsoluteExpired);
+    }
+    if cx.now >= record.expires_at {
+        return Judgement::Dead(Verdict::IdleExpired);
+    }
+    let data = live.encoding().and_then(|encoding| {
+        encoding.decode(live.version, record.body.get(live.data_at..).unwrap_or_default())
+    });
+    let held = Box::new(Held {
+        key,
+        id: id.clone(),
+        shown,
+        revision: record.revision,
+        subject: record.subject,
+        expires_at: record.expires_at,
+        live,
+        body: record.body,
+    });
+    match data {
+        Some(data) => Judgement::Live(held, data),
+        None => Judgement::Unreadable(held),
+    }
+}
+
+enum Wrong {
+    Superseded,
+    OutOfGrace,
+    Forged,
+}
+
+fn verify(id: &SessionId, ids: &Ids, cx: &Context<'_>) -> Result<Shown, Wrong> {
+    let verifier = id.verifier();
+    if verifier == ids.current {
+        return Ok(Shown::Current);
+    }
+    if ids.successor.as_ref().is_some_and(|successor| verifier == successor.verifier) {
+        return Ok(Shown::Successor);
+    }
+    if let Some((previous, grace)) = &ids.previous
+        && verifier == *previous
+    {
+        return if cx.arrived < *grace { Ok(Shown::Previous) } else { Err(Wrong::OutOfGrace) };
+    }
+    if ids.dead.iter().any(|(dead, until)| verifier == *dead && cx.now < *until) {
+        return Err(Wrong::Superseded);
+    }
+    Err(Wrong::Forged)
+}

@@ -1,0 +1,1053 @@
+//! The machine: a request's session from its cookie to its last commit.
+
+use std::time::Duration;
+
+use super::judge::{Held, Judgement, Shown, judge};
+use super::{Answer, Call, Candidates, Context, Policy, Reuse, Step};
+use crate::codec::Encoding;
+use crate::data::SessionData;
+use crate::effects::Effects;
+use crate::envelope::{Ids, Live, Successor, Tombstone};
+use crate::error::Error;
+use crate::event::{Event, RotationCause};
+use crate::id::{SessionId, SessionKey};
+use crate::lifetime::{CookieLifetime, Lifetime};
+use crate::merge;
+use crate::record::{Body, Record, Revision};
+use crate::store::{self, Inserted, Replaced};
+use crate::subject::Subject;
+use crate::time::Timestamp;
+use crate::verdict::{EndReason, Verdict};
+
+/// After so many refused replacements somebody else's turn never ends.
+const MAX_TRIES: u32 = 512;
+
+/// After so many refused tombstones the session is ended unconditionally.
+const MAX_END_TRIES: u32 = 16;
+
+/// What one request knows of its session and wants of it.
+#[derive(Debug)]
+pub(crate) struct Machine<T> {
+    candidates: Candidates,
+    stage: Stage<T>,
+    /// What is being asked of the store, and for what.
+    asked: Asked,
+    tries: u32,
+    effects: Effects,
+}
+
+#[derive(Debug)]
+enum Stage<T> {
+    /// Nobody has asked for the session.
+    Untouched,
+    Loaded(Loaded<T>),
+}
+
+#[derive(Debug)]
+struct Loaded<T> {
+    verdict: Verdict,
+    /// The session, if it lives.
+    held: Option<Box<Held>>,
+    /// The session, if it lives and its data cannot be read. It is left alone,
+    /// but for an end.
+    unreadable: Option<Box<Held>>,
+    /// The session that this request ended, until the store knows.
+    dying: Option<(Box<Held>, EndReason)>,
+    /// This request's own view of the data.
+    data: T,
+    /// What a transaction made of the data, while it is tried.
+    staged: Option<T>,
+    wishes: Wishes,
+    /// What was written last, until its answer is known. An answer may get lost;
+    /// then this tells our own record from somebody else's.
+    attempt: Option<Box<Attempt>>,
+    /// Earlier attempts whose answers never came.
+    unanswered: Vec<Box<Attempt>>,
+}
+
+/// What the request wants, each with the number of the wish, so that a wish
+/// which comes while another one is carried out is not taken for it.
+#[derive(Debug, Default)]
+struct Wishes {
+    last: u64,
+    done: u64,
+    rotate: Option<u64>,
+    lifetime: Option<(u64, Lifetime)>,
+    /// A change panicked half way.
+    torn: bool,
+}
+
+impl Wishes {
+    const fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    const fn pending(&self) -> bool {
+        self.last > self.done
+    }
+
+    fn fulfil(&mut self, until: u64) {
+        self.done = self.done.max(until);
+        self.rotate = self.rotate.filter(|wish| *wish > until);
+        self.lifetime = self.lifetime.filter(|(wish, _)| *wish > until);
+    }
+}
+
+/// A record on its way to the store, and what it means once it is there.
+#[derive(Debug)]
+struct Attempt {
+    /// The session as it will stand.
+    held: Box<Held>,
+    /// The id to hand to the client.
+    set_cookie: Option<SessionId>,
+    cause: Option<RotationCause>,
+    created: bool,
+    /// The wishes that it fulfils; none if it is mere upkeep.
+    wishes: Option<u64>,
+    /// It carries the staged data of a transaction.
+    staged: bool,
+}
+
+/// What the store was asked, and for what.
+#[derive(Debug)]
+enum Asked {
+    Nothing,
+    /// The candidate of this index; and the best verdict on those before it.
+    Candidate(usize, Verdict, Option<Box<Held>>),
+    /// To end a session because one of its old ids was shown.
+    EndOfReused(SessionKey, usize, Option<Box<Held>>),
+    /// To write the attempt.
+    Attempt,
+    /// What is there instead of the attempt's new record.
+    Namesake,
+    /// What is there by now.
+    Newer,
+    Touch {
+        resend: bool,
+    },
+    Tombstone,
+    UnconditionalEnd,
+}
+
+impl<T: SessionData> Machine<T> {
+    pub(crate) const fn new(candidates: Candidates) -> Self {
+        Self {
+            candidates,
+            stage: Stage::Untouched,
+            asked: Asked::Nothing,
+            tries: 0,
+            effects: Effects { set_cookie: None, vary: false, clear_site_data: None },
+        }
+    }
+
+    // ---- What a handler sees.
+
+    pub(crate) const fn is_loaded(&self) -> bool {
+        matches!(self.stage, Stage::Loaded(_))
+    }
+
+    const fn loaded(&self) -> Option<&Loaded<T>> {
+        match &self.stage {
+            Stage::Untouched => None,
+            Stage::Loaded(loaded) => Some(loaded),
+        }
+    }
+
+    const fn loaded_mut(&mut self) -> Option<&mut Loaded<T>> {
+        match &mut self.stage {
+            Stage::Untouched => None,
+            Stage::Loaded(loaded) => Some(loaded),
+        }
+    }
+
+    pub(crate) fn data(&self) -> Option<&T> {
+        self.loaded().map(|loaded| &loaded.data)
+    }
+
+    /// The data, for a change; until [`changed`](Self::changed) is called the
+    /// change counts as torn.
+    pub(crate) fn data_mut(&mut self) -> Option<&mut T> {
+        let loaded = self.loaded_mut()?;
+        loaded.wishes.torn = true;
+        Some(&mut loaded.data)
+    }
+
+    pub(crate) fn changed(&mut self) {
+        if let Some(loaded) = self.loaded_mut() {
+            loaded.wishes.torn = false;
+            loaded.wishes.next();
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.loaded().map_or(Verdict::New, |loaded| loaded.verdict)
+    }
+
+    pub(crate) fn key(&self) -> Option<SessionKey> {
+        Some(self.loaded()?.held.as_ref()?.key)
+    }
+
+    pub(crate) fn live(&self) -> Option<(&Live, Timestamp)> {
+        let held = self.loaded()?.held.as_ref()?;
+        Some((&held.live, held.expires_at))
+    }
+
+    pub(crate) fn rotate(&mut self) {
+        if let Some(loaded) = self.loaded_mut() {
+            loaded.wishes.rotate = Some(loaded.wishes.next());
+        }
+    }
+
+    pub(crate) fn set_lifetime(&mut self, lifetime: Lifetime) {
+        if let Some(loaded) = self.loaded_mut() {
+            loaded.wishes.lifetime = Some((loaded.wishes.next(), lifetime));
+        }
+    }
+
+    /// Ends the session as far as this request can see; the store learns of it
+    /// at the commit. What is written from here on is a new session's.
+    pub(crate) fn end(&mut self, reason: EndReason) {
+        if let Some(loaded) = self.loaded_mut() {
+            if let Some(held) = loaded.held.take().or_else(|| loaded.unreadable.take()) {
+                loaded.dying = Some((held, reason));
+            }
+            loaded.data = T::default();
+            let last = loaded.wishes.last;
+            loaded.wishes = Wishes { last, done: last, ..Wishes::default() };
+        }
+    }
+
+    /// A copy of the data as it is in the store, for a transaction, or nothing
+    /// if there is something to commit first.
+    pub(crate) fn copy(&self) -> Option<T> {
+        let loaded = self.loaded()?;
+        if loaded.wishes.pending() || loaded.dying.is_some() || loaded.wishes.torn {
+            return None;
+        }
+        match &loaded.held {
+            Some(held) => decode(held),
+            None => Some(T::default()),
+        }
+    }
+
+    pub(crate) fn stage(&mut self, data: T) {
+        if let Some(loaded) = self.loaded_mut() {
+            loaded.staged = Some(data);
+        }
+    }
+
+    pub(crate) const fn effects(&self) -> &Effects {
+        &self.effects
+    }
+
+    pub(crate) const fn take_effects(&mut self) -> Effects {
+        std::mem::replace(
+            &mut self.effects,
+            Effects { set_cookie: None, vary: false, clear_site_data: None },
+        )
+    }
+
+    /// Tells whether a commit at `now` would ask the store nothing and add nothing
+    /// to the response. A quick and careful look; "no" costs no more than time.
+    pub(crate) fn is_settled(&self, now: Timestamp, policy: &Policy) -> bool {
+        let Some(loaded) = self.loaded() else { return true };
+        let wishes = &loaded.wishes;
+        if wishes.pending() || wishes.torn || loaded.dying.is_some() {
+            return false;
+        }
+        loaded.held.as_ref().is_none_or(|held| {
+            held.shown != Shown::Successor
+                && held.live.ids.successor.is_none()
+                && !touch_due(&held.live, held, now, policy)
+                && !rotation_due(&held.live.ids, held.subject, held.shown, now, policy)
+        })
+    }
+
+    // ---- Loading.
+
+    /// Starts to load the session, once.
+    pub(crate) fn start_load(&mut self, cx: &Context<'_>) -> Result<Step, Error> {
+        match self.stage {
+            Stage::Loaded(_) => Ok(Step::Done),
+            Stage::Untouched => {
+                self.effects.vary = true;
+                let verdict =
+                    if self.candidates.malformed() { Verdict::Malformed } else { Verdict::New };
+                self.next_candidate(0, verdict, None, cx)
+            }
+        }
+    }
+
+    fn next_candidate(
+        &mut self,
+        index: usize,
+        verdict: Verdict,
+        unreadable: Option<Box<Held>>,
+        cx: &Context<'_>,
+    ) -> Result<Step, Error> {
+        match self.candidates.get(index) {
+            Some(id) => {
+                let key = id.key();
+                self.asked = Asked::Candidate(index, verdict, unreadable);
+                Ok(Step::Call(Call::Load { key }))
+            }
+            None => {
+                if verdict == Verdict::Malformed {
+                    cx.observer.event(&Event::Rejected { key: None, verdict });
+                }
+                self.stage = Stage::Loaded(Loaded {
+                    verdict,
+                    held: None,
+                    unreadable,
+                    dying: None,
+                    data: T::default(),
+                    staged: None,
+                    wishes: Wishes::default(),
+                    attempt: None,
+                    unanswered: Vec::new(),
+                });
+                Ok(Step::Done)
+            }
+        }
+    }
+
+    fn candidate_loaded(
+        &mut self,
+        index: usize,
+        best: Verdict,
+        unreadable: Option<Box<Held>>,
+        answer: store::Result<Option<Record>>,
+        cx: &Context<'_>,
+    ) -> Result<Step, Error> {
+        let Some(id) = self.candidates.get(index) else { return Ok(Step::Done) };
+        let key = id.key();
+        let judgement = match answer {
+            Ok(record) => judge(id, key, record, cx),
+            // A row that makes no sense must not be an outage for ever.
+            Err(error) if error.kind() == store::ErrorKind::Corrupt => {
+                let error = Error::Store(error);
+                cx.observer.event(&Event::Failed { key: Some(key), error: &error });
+                Judgement::Dead(Verdict::Undecodable)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let verdict = judgement.verdict();
+        let best = if verdict.weight() > best.weight() { verdict } else { best };
+        if verdict != Verdict::Resumed {
+            cx.observer.event(&Event::Rejected { key: Some(key), verdict });
+        }
+        match judgement {
+            Judgement::Live(held, data) => {
+                cx.observer.event(&Event::Resumed { key });
+                self.stage = Stage::Loaded(Loaded {
+                    verdict,
+                    held: Some(held),
+                    unreadable: None,
+                    dying: None,
+                    data,
+                    staged: None,
+                    wishes: Wishes::default(),
+                    attempt: None,
+                    unanswered: Vec::new(),
+                });
+                Ok(Step::Done)
+            }
+            Judgement::Unreadable(held) => self.next_candidate(index + 1, best, Some(held), cx),
+            Judgement::Dead(_) => self.next_candidate(index + 1, best, unreadable, cx),
+            Judgement::Reused => {
+                let end = cx.policy.rotation.is_some_and(|rotation| match rotation.on_reuse {
+                    Reuse::Reject => false,
+                    Reuse::EndSession => true,
+                });
+                if end {
+                    self.asked = Asked::EndOfReused(key, index, unreadable);
+                    let tombstone = tombstone(EndReason::IdReused, cx);
+                    Ok(Step::Call(Call::End { key, tombstone }))
+                } else {
+                    self.next_candidate(index + 1, best, unreadable, cx)
+                }
+            }
+        }
+    }
+
+    // ---- Committing.
+
+    /// Starts to bring the request's wishes to the store.
+    pub(crate) fn start_commit(&mut self, cx: &Context<'_>) -> Result<Step, Error> {
+        self.tries = 0;
+        self.asked = Asked::Nothing;
+        self.commit(cx)
+    }
+
+    /// Starts to bring staged data to the store. [`Step::Again`] means that the
+    /// transaction must be run again, on a newer [`copy`](Self::copy).
+    pub(crate) fn start_attempt(&mut self, first: bool, cx: &Context<'_>) -> Result<Step, Error> {
+        if first {
+            self.tries = 0;
+        }
+        self.asked = Asked::Nothing;
+        let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
+        match loaded.staged.take() {
+            Some(staged) => self.write(Some(staged), cx),
+            None => Ok(Step::Done),
+        }
+    }
+
+    fn commit(&mut self, cx: &Context<'_>) -> Result<Step, Error> {
+        let Stage::Loaded(loaded) = &mut self.stage else { return Ok(Step::Done) };
+        if loaded.wishes.torn {
+            return Err(Error::Torn);
+        }
+        if let Some((held, reason)) = &loaded.dying {
+            let key = held.key;
+            let tombstone = tombstone(*reason, cx);
+            // Invariant: a request's own end is a compare-and-swap too, so that a
+            // superseded id cannot end the session that has just logged in.
+            return Ok(Step::Call(if self.tries < MAX_END_TRIES {
+                self.asked = Asked::Tombstone;
+                Call::Replace { key, expected: held.revision, record: tombstone }
+            } else {
+                self.asked = Asked::UnconditionalEnd;
+                Call::End { key, tombstone }
+            }));
+        }
+        self.write(None, cx)
+    }
+
+    fn write(&mut self, staged: Option<T>, cx: &Context<'_>) -> Result<Step, Error> {
+        let Stage::Loaded(loaded) = &mut self.stage else { return Ok(Step::Done) };
+        let is_staged = staged.is_some();
+        let pending = loaded.wishes.pending();
+        let plan = match &loaded.held {
+            Some(held) if cx.now >= held.expires_at => {
+                // The session expired while the request was at work, or another
+                // request has kept it alive: the store knows. Mere upkeep would
+                // be wrong in the first case and is done in the second.
+                if !pending && !is_staged {
+                    return Ok(Step::Done);
+                }
+                let key = held.key;
+                loaded.staged = staged;
+                self.asked = Asked::Newer;
+                return Ok(Step::Call(Call::Load { key }));
+            }
+            Some(held) => plan(held, &mut loaded.data, staged, &loaded.wishes, cx)?,
+            None => {
+                // An insertion whose answer was lost is repeated under its own id.
+                let mut unanswered = loaded.unanswered.iter().chain(&loaded.attempt);
+                let id = unanswered.find(|attempt| attempt.created).map(|a| a.held.id.clone());
+                create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
+            }
+        };
+        match plan {
+            Planned::Nothing { offer } => {
+                loaded.wishes.fulfil(loaded.wishes.last);
+                if let (Some(id), Some(held)) = (offer, &loaded.held) {
+                    let (cookie, expires_at) = (held.live.cookie, held.expires_at);
+                    set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
+                }
+                Ok(Step::Done)
+            }
+            Planned::Touch { key, expires_at, resend } => {
+                loaded.wishes.fulfil(loaded.wishes.last);
+                self.asked = Asked::Touch { resend };
+                Ok(Step::Call(Call::Touch { key, expires_at }))
+            }
+            Planned::Write(attempt, staged) => {
+                let key = attempt.held.key;
+                let record = Record {
+                    revision: attempt.held.revision,
+                    subject: attempt.held.subject,
+                    expires_at: attempt.held.expires_at,
+                    body: attempt.held.body.clone(),
+                };
+                let call = match &loaded.held {
+                    Some(held) => Call::Replace { key, expected: held.revision, record },
+                    None => Call::Insert { key, record },
+                };
+                loaded.unanswered.extend(loaded.attempt.replace(attempt));
+                loaded.staged = staged;
+                self.asked = Asked::Attempt;
+                Ok(Step::Call(call))
+            }
+        }
+    }
+
+    /// Takes the store's answer.
+    pub(crate) fn answer(
+        &mut self,
+        answer: store::Result<Answer>,
+        cx: &Context<'_>,
+    ) -> Result<Step, Error> {
+        match (std::mem::replace(&mut self.asked, Asked::Nothing), answer) {
+            (Asked::Candidate(index, best, unreadable), Ok(Answer::Loaded(record))) => {
+                self.candidate_loaded(index, best, unreadable, Ok(record), cx)
+            }
+            (Asked::Candidate(index, best, unreadable), Err(error)) => {
+                self.candidate_loaded(index, best, unreadable, Err(error), cx)
+            }
+            (Asked::EndOfReused(key, index, unreadable), answer) => {
+                match answer {
+                    Ok(_) => cx.observer.event(&Event::Ended { key, reason: EndReason::IdReused }),
+                    Err(error) => return Err(error.into()),
+                }
+                self.next_candidate(index + 1, Verdict::Superseded, unreadable, cx)
+            }
+            (Asked::Attempt, Ok(Answer::Inserted(Inserted::Created)))
+            | (Asked::Attempt, Ok(Answer::Replaced(Replaced::Done))) => {
+                self.accept(cx);
+                Ok(Step::Done)
+            }
+            (Asked::Attempt, Ok(Answer::Inserted(Inserted::Exists))) => match self.key_of_attempt()
+            {
+                Some(key) => {
+                    self.asked = Asked::Namesake;
+                    Ok(Step::Call(Call::Load { key }))
+                }
+                None => Ok(Step::Done),
+            },
+            (Asked::Namesake, Ok(Answer::Loaded(record))) => {
+                if self.is_ours(record.as_ref()) {
+                    self.accepted_late(cx)
+                } else {
+                    // Somebody who learnt of the key first has ended it: an "end all"
+                    // that found it in the index before the record was there.
+                    self.forget_attempt();
+                    Err(Error::Lost(Verdict::Ended(EndReason::Revoked)))
+                }
+            }
+            (Asked::Attempt, Ok(Answer::Replaced(Replaced::Conflict(record))))
+            | (Asked::Newer, Ok(Answer::Loaded(record))) => self.newer(record, cx),
+            (Asked::Attempt | Asked::Newer | Asked::Namesake, Err(error)) => {
+                let upkeep = self.attempt_is_upkeep();
+                let error = Error::Store(error);
+                if upkeep {
+                    // The request has lost nothing of its own by it.
+                    let key = self.key();
+                    cx.observer.event(&Event::Failed { key, error: &error });
+                    self.forget_attempt();
+                    Ok(Step::Done)
+                } else {
+                    Err(error)
+                }
+            }
+            (Asked::Touch { resend }, answer) => {
+                let Some(held) = self.loaded_mut().and_then(|loaded| loaded.held.as_mut()) else {
+                    return Ok(Step::Done);
+                };
+                match answer {
+                    Ok(_) => {
+                        held.expires_at = held.live.expires_at(cx.now).max(held.expires_at);
+                        let (id, cookie, expires_at) =
+                            (held.id.clone(), held.live.cookie, held.expires_at);
+                        if resend {
+                            set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
+                        }
+                    }
+                    Err(error) => {
+                        let key = Some(held.key);
+                        cx.observer.event(&Event::Failed { key, error: &Error::Store(error) });
+                    }
+                }
+                Ok(Step::Done)
+            }
+            (Asked::Tombstone, Ok(Answer::Replaced(Replaced::Done)))
+            | (Asked::UnconditionalEnd, Ok(Answer::Ended)) => self.ended(true, cx),
+            (Asked::Tombstone, Ok(Answer::Replaced(Replaced::Conflict(record)))) => {
+                self.end_refused(record, cx)
+            }
+            (Asked::Tombstone | Asked::UnconditionalEnd, Err(error)) => Err(error.into()),
+            // The driver performs the call that it was given.
+            (asked, Ok(answer)) => {
+                debug_assert!(false, "{asked:?} was answered by {answer:?}");
+                Ok(Step::Done)
+            }
+            (Asked::Nothing, Err(error)) => Err(error.into()),
+        }
+    }
+
+    fn ended(&mut self, by_us: bool, cx: &Context<'_>) -> Result<Step, Error> {
+        let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
+        if let Some((held, reason)) = loaded.dying.take()
+            && by_us
+        {
+            cx.observer.event(&Event::Ended { key: held.key, reason });
+        }
+        loaded.attempt = None;
+        self.effects.set_cookie = Some(cx.policy.cookie.removal());
+        self.effects.clear_site_data = cx.policy.clear_site_data;
+        self.tries = 0;
+        // What was written after the end is a new session's.
+        self.write(None, cx)
+    }
+
+    fn end_refused(&mut self, record: Option<Record>, cx: &Context<'_>) -> Result<Step, Error> {
+        self.tries += 1;
+        let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
+        let Some((held, reason)) = loaded.dying.take() else { return Ok(Step::Done) };
+        match judge::<T>(&held.id, held.key, record, cx) {
+            Judgement::Live(newer, _) | Judgement::Unreadable(newer) => {
+                loaded.dying = Some((newer, reason));
+                self.commit(cx)
+            }
+            Judgement::Dead(
+                Verdict::Unknown
+                | Verdict::Ended(_)
+                | Verdict::IdleExpired
+                | Verdict::AbsoluteExpired,
+            ) => self.ended(false, cx),
+            Judgement::Dead(verdict) => Err(Error::Lost(verdict)),
+            Judgement::Reused => Err(Error::Lost(Verdict::Superseded)),
+        }
+    }
+
+    /// The attempt is in the store: what it means comes true.
+    fn accept(&mut self, cx: &Context<'_>) {
+        let Stage::Loaded(loaded) = &mut self.stage else { return };
+        let Some(attempt) = loaded.attempt.take() else { return };
+        let Attempt { held, set_cookie: id, cause, created, wishes, staged } = *attempt;
+        let key = held.key;
+        if created {
+            cx.observer.event(&Event::Created { key });
+        }
+        if let Some(cause) = cause {
+            cx.observer.event(&Event::Rotated { key, cause });
+        }
+        if let Some(id) = id {
+            set_cookie(&mut self.effects, &id, held.live.cookie, held.expires_at, cx);
+        }
+        if staged && let Some(data) = loaded.staged.take() {
+            if loaded.wishes.pending() {
+                // Something was changed while the transaction was on its way.
+                let base = loaded.held.as_deref().map_or_else(|| Some(T::default()), decode);
+                match base.map(|base| T::merge(&base, &loaded.data, &data)) {
+                    Some(Ok(merged)) => loaded.data = merged.data,
+                    _ => loaded.wishes.torn = true,
+                }
+            } else {
+                loaded.data = data;
+            }
+        }
+        loaded.unanswered.clear();
+        if let Some(wishes) = wishes {
+            loaded.wishes.fulfil(wishes);
+        }
+        loaded.held = Some(held);
+    }
+
+    /// The attempt was in the store already, by an answer that was lost. What was
+    /// wished since then is still to be written.
+    fn accepted_late(&mut self, cx: &Context<'_>) -> Result<Step, Error> {
+        let staged = self
+            .loaded()
+            .and_then(|loaded| loaded.attempt.as_ref())
+            .is_some_and(|attempt| attempt.staged);
+        self.accept(cx);
+        if staged { Ok(Step::Done) } else { self.write(None, cx) }
+    }
+
+    fn key_of_attempt(&self) -> Option<SessionKey> {
+        Some(self.loaded()?.attempt.as_ref()?.held.key)
+    }
+
+    fn attempt_is_upkeep(&self) -> bool {
+        self.loaded()
+            .and_then(|loaded| loaded.attempt.as_ref())
+            .is_some_and(|attempt| attempt.wishes.is_none() && !attempt.staged)
+    }
+
+    fn forget_attempt(&mut self) {
+        if let Some(loaded) = self.loaded_mut() {
+            loaded.attempt = None;
+            loaded.staged = None;
+        }
+    }
+
+    /// Tells whether the record is one that this request wrote, by an answer that
+    /// was lost; that attempt is then the one to accept.
+    fn is_ours(&mut self, record: Option<&Record>) -> bool {
+        let (Some(loaded), Some(record)) = (self.loaded_mut(), record) else { return false };
+        let wrote = |attempt: &Attempt| {
+            attempt.held.revision == record.revision && attempt.held.body == record.body
+        };
+        if loaded.attempt.as_deref().is_some_and(wrote) {
+            return true;
+        }
+        match loaded.unanswered.iter().position(|attempt| wrote(attempt)) {
+            Some(index) => {
+                loaded.attempt = Some(loaded.unanswered.swap_remove(index));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// There is a newer record than the one that was loaded, or none any more.
+    fn newer(&mut self, record: Option<Record>, cx: &Context<'_>) -> Result<Step, Error> {
+        if self.is_ours(record.as_ref()) {
+            return self.accepted_late(cx);
+        }
+        let upkeep = self.attempt_is_upkeep();
+        self.tries += 1;
+        let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
+        let attempt = loaded.attempt.take();
+        let is_staged =
+            loaded.staged.take().is_some() || attempt.is_some_and(|attempt| attempt.staged);
+        let Some(held) = &loaded.held else { return Ok(Step::Done) };
+        match judge::<T>(&held.id, held.key, record, cx) {
+            Judgement::Live(newer, theirs) => {
+                if newer.data() == held.data() && newer.live.version == held.live.version {
+                    // Theirs is about the id or the deadline.
+                } else if loaded.wishes.pending() {
+                    let overwritten = merge_data(loaded, &newer, theirs)?;
+                    cx.observer.event(&Event::Conflict { key: newer.key, overwritten });
+                } else {
+                    loaded.data = theirs;
+                }
+                loaded.held = Some(newer);
+                if self.tries >= MAX_TRIES {
+                    return if upkeep { Ok(Step::Done) } else { Err(Error::Conflict) };
+                }
+                if is_staged { Ok(Step::Again) } else { self.write(None, cx) }
+            }
+            // What the request read was true when it was read.
+            _ if upkeep => Ok(Step::Done),
+            judgement => Err(Error::Lost(judgement.verdict())),
+        }
+    }
+}
+
+/// Merges theirs into the request's data and says how many values it overwrote.
+fn merge_data<T: SessionData>(
+    loaded: &mut Loaded<T>,
+    newer: &Held,
+    theirs: T,
+) -> Result<usize, Error> {
+    let Some(held) = &loaded.held else { return Ok(0) };
+    let ours = loaded.data.subject();
+    let changes_subject = ours != held.subject;
+    if changes_subject && held.subject.is_some() && ours.is_some() {
+        // A switch: what somebody else wrote meanwhile is the last subject's.
+        return Ok(0);
+    }
+    let Some(base) = decode::<T>(held) else { return Err(Error::Conflict) };
+    let merged = T::merge(&base, &loaded.data, &theirs).map_err(|_| Error::Conflict)?;
+    // Invariant: a merge that would mix two subjects is no merge.
+    let expected = if changes_subject { ours } else { newer.subject };
+    if merged.data.subject() != expected || (changes_subject && newer.subject != held.subject) {
+        return Err(Error::Conflict);
+    }
+    loaded.data = merged.data;
+    Ok(merged.overwritten)
+}
+
+fn decode<T: SessionData>(held: &Held) -> Option<T> {
+    held.live.encoding()?.decode(held.live.version, held.data())
+}
+
+fn tombstone(reason: EndReason, cx: &Context<'_>) -> Record {
+    Record {
+        revision: Revision::ENDED,
+        subject: None,
+        expires_at: cx.now.plus(cx.policy.remember_ended),
+        body: Body(Tombstone { reason, ended_at: cx.now }.encode()),
+    }
+}
+
+fn set_cookie(
+    effects: &mut Effects,
+    id: &SessionId,
+    cookie: CookieLifetime,
+    expires_at: Timestamp,
+    cx: &Context<'_>,
+) {
+    let max_age = match cookie {
+        CookieLifetime::BrowserSession => None,
+        CookieLifetime::Persistent => Some(expires_at.since(cx.now)),
+    };
+    effects.set_cookie = id.with_text(|text| cx.policy.cookie.set_cookie(text, max_age).ok());
+}
+
+enum Planned<T> {
+    /// Nothing to store; perhaps an id to offer once more.
+    Nothing {
+        offer: Option<SessionId>,
+    },
+    Touch {
+        key: SessionKey,
+        expires_at: Timestamp,
+        resend: bool,
+    },
+    /// A record to store, and the staged data in it.
+    Write(Box<Attempt>, Option<T>),
+}
+
+/// What is to be stored for a live session.
+fn plan<T: SessionData>(
+    held: &Held,
+    data: &mut T,
+    staged: Option<T>,
+    wishes: &Wishes,
+    cx: &Context<'_>,
+) -> Result<Planned<T>, Error> {
+    let policy = cx.policy;
+    let mut staged = staged;
+    let is_staged = staged.is_some();
+    let pending = wishes.pending() && !is_staged;
+    let mut live = held.live.clone();
+    let mut subject = held.subject;
+    let mut encoded = None;
+    if pending || is_staged {
+        let data = staged.as_mut().unwrap_or(data);
+        if let Some(bytes) = unless_same(held, data, policy.encoding)? {
+            encoded = Some(bytes);
+            subject = data.subject();
+            if let (Some(old), Some(new)) = (held.subject, subject)
+                && old != new
+            {
+                switch(held, data, new)?;
+                let mut bytes = Vec::new();
+                policy.encoding.encode(data, &mut bytes)?;
+                encoded = Some(bytes);
+            }
+            live.encoding = policy.encoding.code();
+            live.version = T::VERSION;
+        }
+    }
+
+    let mut cause = None;
+    let mut id = None;
+    let mut shown = held.shown;
+    let asked_lifetime = wishes.lifetime.map(|(_, lifetime)| lifetime).filter(|_| !is_staged);
+    let rotate = wishes.rotate.is_some() && !is_staged;
+    let remember = cx.now.plus(policy.remember_superseded);
+    if subject != held.subject || rotate {
+        let fresh = held.id.with_fresh_secret(cx.entropy)?;
+        live.ids.supersede(fresh.verifier(), cx.now, remember);
+        id = Some(fresh);
+        shown = Shown::Current;
+        if subject == held.subject {
+            cause = Some(RotationCause::Asked);
+        } else {
+            cause = Some(RotationCause::Subject);
+            live.authenticated_at = subject.map(|_| cx.now);
+            let lifetime = if held.subject.is_some() {
+                // "Stay signed in" was the choice of who has left.
+                live.idle = policy.lifetime.idle();
+                live.cookie = policy.lifetime.cookie();
+                policy.lifetime
+            } else {
+                held.live.lifetime()
+            };
+            if subject.is_some() {
+                live.absolute_deadline = cx.now.plus(lifetime.absolute());
+            }
+        }
+    } else if held.shown == Shown::Successor {
+        let grace = policy.rotation.unwrap_or_default().grace;
+        live.ids.promote(cx.now, cx.now.plus(grace), remember);
+        shown = Shown::Current;
+        cause = Some(RotationCause::Adopted);
+    } else if rotation_due(&live.ids, subject, shown, cx.now, policy) {
+        let mut nonce = [0; 16];
+        cx.entropy.fill(&mut nonce)?;
+        let verifier = held.id.successor(&nonce).verifier();
+        live.ids.successor = Some(Successor { nonce, verifier });
+        cause = Some(RotationCause::Offered);
+    }
+
+    if let Some(lifetime) = asked_lifetime {
+        live.idle = lifetime.idle();
+        live.cookie = lifetime.cookie();
+        live.absolute_deadline = live.anchor().plus(lifetime.absolute());
+    }
+
+    let expires_at = live.expires_at(cx.now);
+    let touch_due = touch_due(&live, held, cx.now, policy);
+    let set_cookie = match (id, &live.ids.successor) {
+        (Some(id), _) => Some(id),
+        // Every response offers the same one until the client shows it.
+        (None, Some(successor)) if shown == Shown::Current => {
+            Some(held.id.successor(&successor.nonce))
+        }
+        (None, _) => {
+            let renew = match live.cookie {
+                CookieLifetime::BrowserSession => false,
+                CookieLifetime::Persistent => touch_due,
+            };
+            // Never the id before: the client has a newer one.
+            (shown == Shown::Current && (renew || asked_lifetime.is_some()))
+                .then(|| held.id.clone())
+        }
+    };
+
+    if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() {
+        return Ok(if touch_due {
+            Planned::Touch { key: held.key, expires_at, resend: set_cookie.is_some() }
+        } else {
+            Planned::Nothing { offer: set_cookie }
+        });
+    }
+    let data = encoded.as_deref().unwrap_or(held.data());
+    let mut body = live.encode(data.len());
+    live.data_at = body.len();
+    body.extend_from_slice(data);
+    let revision = held.revision.next(cx.step).ok_or(Error::Conflict)?;
+    let wishes = pending.then_some(wishes.last);
+    let after = Held {
+        key: held.key,
+        id: match (&set_cookie, cause) {
+            (Some(id), Some(RotationCause::Subject | RotationCause::Asked)) => id.clone(),
+            _ => held.id.clone(),
+        },
+        shown,
+        revision,
+        subject,
+        expires_at,
+        live,
+        body: Body(body),
+    };
+    let attempt = Attempt {
+        held: Box::new(after),
+        set_cookie,
+        cause,
+        created: false,
+        wishes,
+        staged: is_staged,
+    };
+    Ok(Planned::Write(Box::new(attempt), staged))
+}
+
+/// The data's bytes, or nothing if it is what the record holds.
+fn unless_same<T: SessionData>(
+    held: &Held,
+    data: &T,
+    encoding: Encoding,
+) -> Result<Option<Vec<u8>>, Error> {
+    let mut bytes = Vec::with_capacity(held.data().len() + 16);
+    if held.live.version == T::VERSION
+        && let Some(old) = held.live.encoding()
+    {
+        // In the record's own encoding: that another one is wanted now is no change.
+        old.encode(data, &mut bytes)?;
+        if old.equal(held.data(), &bytes) {
+            return Ok(None);
+        }
+        if old == encoding {
+            return Ok(Some(bytes));
+        }
+        bytes.clear();
+    }
+    encoding.encode(data, &mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Makes the data fit for another subject: what was written stays, the rest
+/// falls back to its default, unless the type carries it over.
+fn switch<T: SessionData>(held: &Held, data: &mut T, subject: Subject) -> Result<(), Error> {
+    let base = decode::<T>(held).ok_or(Error::Switch)?;
+    let mut switched =
+        merge::written_over(&base, data, &T::default()).map_err(|_| Error::Switch)?;
+    T::carry(&base, &mut switched);
+    if switched.subject() != Some(subject) {
+        return Err(Error::Switch);
+    }
+    *data = switched;
+    Ok(())
+}
+
+fn rotation_due(
+    ids: &Ids,
+    subject: Option<Subject>,
+    shown: Shown,
+    now: Timestamp,
+    policy: &Policy,
+) -> bool {
+    // Not without a subject: a rotation that crosses a login would cost the login.
+    policy.rotation.is_some_and(|rotation| {
+        subject.is_some()
+            && shown == Shown::Current
+            && ids.successor.is_none()
+            && now.since(ids.since) >= rotation.every
+    })
+}
+
+/// The idle deadline has been left where it is for long enough.
+fn touch_due(live: &Live, held: &Held, now: Timestamp, policy: &Policy) -> bool {
+    let interval = policy.touch_every.min(live.idle / 4).max(Duration::from_millis(1));
+    live.expires_at(now).since(held.expires_at) >= interval
+}
+
+/// What is to be stored for a new session, if there is anything to store.
+fn create<T: SessionData>(
+    id: Option<SessionId>,
+    data: &T,
+    staged: Option<T>,
+    wishes: &Wishes,
+    verdict: Verdict,
+    cx: &Context<'_>,
+) -> Result<Planned<T>, Error> {
+    let is_staged = staged.is_some();
+    if !wishes.pending() && !is_staged {
+        return Ok(Planned::Nothing { offer: None });
+    }
+    let policy = cx.policy;
+    let data = staged.as_ref().unwrap_or(data);
+    let Some(encoded) = unless_default(data, policy.encoding)? else {
+        return Ok(Planned::Nothing { offer: None });
+    };
+    if verdict == Verdict::Superseded {
+        // Invariant: no cookie, so that this late response cannot overwrite the
+        // cookie of a login.
+        return Err(Error::Lost(verdict));
+    }
+    let id = match id {
+        Some(id) => id,
+        None => SessionId::generate(cx.entropy)?,
+    };
+    let lifetime = wishes.lifetime.map_or(policy.lifetime, |(_, lifetime)| lifetime);
+    let subject = data.subject();
+    let mut live = Live {
+        ids: Ids::new(id.verifier(), cx.now),
+        created_at: cx.now,
+        authenticated_at: subject.map(|_| cx.now),
+        absolute_deadline: cx.now.plus(lifetime.absolute()),
+        idle: lifetime.idle(),
+        cookie: lifetime.cookie(),
+        encoding: policy.encoding.code(),
+        version: T::VERSION,
+        data_at: 0,
+    };
+    let mut body = live.encode(encoded.len());
+    live.data_at = body.len();
+    body.extend_from_slice(&encoded);
+    let held = Held {
+        key: id.key(),
+        id: id.clone(),
+        shown: Shown::Current,
+        revision: Revision::first(cx.step),
+        subject,
+        expires_at: live.expires_at(cx.now),
+        live,
+        body: Body(body),
+    };
+    let attempt = Attempt {
+        held: Box::new(held),
+        set_cookie: Some(id),
+        cause: None,
+        created: true,
+        wishes: Some(wishes.last),
+        staged: is_staged,
+    };
+    Ok(Planned::Write(Box::new(attempt), staged))
+}
+
+/// The data's bytes, or nothing if it is the default: a session is created by
+/// the first real write.
+fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option<Vec<u8>>, Error> {
+    let (mut ours, mut default) = (Vec::with_capacity(128), Vec::with_capacity(128));
+    encoding.encode(data, &mut ours)?;
+    encoding.encode(&T::default(), &mut default)?;
+    Ok(if encoding.equal(&ours, &default) { None } else { Some(ours) })
+}

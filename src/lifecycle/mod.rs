@@ -1,0 +1,182 @@
+//! The life of a session within a request, as a state machine.
+//!
+//! Nothing here waits, reads a clock or draws a random number by itself: what
+//! is needed is in a [`Context`], and what must be done is a [`Call`]. One
+//! driver, in `layer.rs`, performs the calls and brings back the answers.
+
+use std::time::Duration;
+
+use crate::codec::Encoding;
+use crate::cookie::CookiePolicy;
+use crate::entropy::Entropy;
+use crate::event::Observer;
+use crate::id::SessionKey;
+use crate::lifetime::Lifetime;
+use crate::record::{Record, Revision};
+use crate::store::{self, Inserted, Replaced};
+use crate::time::Timestamp;
+
+pub(crate) use self::candidates::Candidates;
+pub(crate) use self::machine::Machine;
+
+mod candidates;
+mod judge;
+mod machine;
+#[cfg(test)]
+mod tests;
+
+/// What a transition may know of the world.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Timestamp,
+    /// When the request came in: by this the grace of an old id is judged.
+    pub(crate) arrived: Timestamp,
+    pub(crate) policy: &'a Policy,
+    pub(crate) entropy: &'a dyn Entropy,
+    pub(crate) observer: &'a dyn Observer,
+    /// By how much a revision grows; random, though no secret.
+    pub(crate) step: u32,
+}
+
+/// The rules of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) cookie: CookiePolicy,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) touch_every: Duration,
+    pub(crate) rotation: Option<Rotation>,
+    pub(crate) remember_ended: Duration,
+    pub(crate) remember_superseded: Duration,
+    pub(crate) clear_site_data: Option<&'static str>,
+    pub(crate) encoding: Encoding,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            cookie: CookiePolicy::default(),
+            lifetime: Lifetime::default(),
+            touch_every: Duration::from_secs(60),
+            rotation: None,
+            remember_ended: Duration::from_secs(10 * 60),
+            remember_superseded: Duration::from_secs(2 * 60),
+            clear_site_data: None,
+            encoding: Encoding::default(),
+        }
+    }
+}
+
+/// Timed rotation: the id of a session with a subject changes now and then.
+///
+/// It makes before it breaks. When it is due, the client is offered a new id,
+/// the same one by every response, until it shows it; then the old id is good
+/// for its grace only, and only for requests that arrive within it.
+///
+/// ```
+/// use std::time::Duration;
+/// use typed_session::{Reuse, Rotation};
+///
+/// let rotation = Rotation::default().every(Duration::from_secs(5 * 60)).on_reuse(Reuse::EndSession);
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rotation {
+    pub(crate) every: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) on_reuse: Reuse,
+}
+
+/// What happens when an id that timed rotation has replaced is shown after its
+/// grace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reuse {
+    /// It is no session, and an event.
+    Reject,
+    /// The session is ended as well: two parties hold its ids, and one of them is
+    /// not the user.
+    EndSession,
+}
+
+impl Rotation {
+    /// Sets how old an id grows: 15 minutes by default, at least a second.
+    #[must_use]
+    pub const fn every(mut self, every: Duration) -> Self {
+        self.every = if every.as_secs() == 0 { Duration::from_secs(1) } else { every };
+        self
+    }
+
+    /// Sets how long the old id is good after the new one was shown: 30 seconds
+    /// by default, which is for requests that were under way.
+    #[must_use]
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Sets what happens to an id that is shown after its grace.
+    #[must_use]
+    pub const fn on_reuse(mut self, on_reuse: Reuse) -> Self {
+        self.on_reuse = on_reuse;
+        self
+    }
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(15 * 60),
+            grace: Duration::from_secs(30),
+            on_reuse: Reuse::Reject,
+        }
+    }
+}
+
+/// What the store is to be asked.
+#[derive(Debug)]
+pub(crate) enum Call {
+    Load { key: SessionKey },
+    Insert { key: SessionKey, record: Record },
+    Replace { key: SessionKey, expected: Revision, record: Record },
+    Touch { key: SessionKey, expires_at: Timestamp },
+    End { key: SessionKey, tombstone: Record },
+}
+
+/// What the store said.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Loaded(Option<Record>),
+    Inserted(Inserted),
+    Replaced(Replaced),
+    Touched,
+    Ended,
+}
+
+impl Call {
+    pub(crate) async fn perform<S: store::Store>(&self, store: &S) -> store::Result<Answer> {
+        Ok(match self {
+            Self::Load { key } => Answer::Loaded(store.load(key).await?),
+            Self::Insert { key, record } => Answer::Inserted(store.insert(key, record).await?),
+            Self::Replace { key, expected, record } => {
+                Answer::Replaced(store.replace(key, *expected, record).await?)
+            }
+            Self::Touch { key, expires_at } => {
+                store.touch(key, *expires_at).await?;
+                Answer::Touched
+            }
+            Self::End { key, tombstone } => {
+                store.end(key, tombstone).await?;
+                Answer::Ended
+            }
+        })
+    }
+}
+
+/// What comes next.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Step {
+    /// Ask the store, and bring the answer.
+    Call(Call),
+    /// Nothing: it is done.
+    Done,
+    /// The attempt met a newer record, which was taken over: try again on it.
+    Again,
+}

@@ -1,0 +1,361 @@
+//! The handle that a handler holds.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::data::SessionData;
+use crate::effects::Effects;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::lifecycle::{Candidates, Machine};
+use crate::lifetime::Lifetime;
+use crate::time::Timestamp;
+use crate::verdict::{EndReason, Verdict};
+
+/// A request's session: the typed data, and what can be done with it.
+///
+/// It is loaded, so reading needs no `await`. What is changed is stored once,
+/// before the response's headers leave, or earlier by [`commit`](Self::commit).
+/// Clones are the same session. It can be kept, sent and held across `await`
+/// without harm; after the response it still reads, and a change must be
+/// committed by hand then.
+///
+/// ```
+/// # use typed_session::{Session, SessionData};
+/// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// # struct Shop { user: Option<u64>, basket: Vec<String> }
+/// # impl SessionData for Shop {}
+/// fn buy(session: &Session<Shop>, item: String) -> usize {
+///     session.update(|shop| shop.basket.push(item));
+///     session.read(|shop| shop.basket.len())
+/// }
+/// ```
+pub struct Session<T>(pub(crate) Arc<Inner<T>>);
+
+/// A request's session that nobody has asked for yet.
+///
+/// An adapter puts it where handlers find it, and its extractor loads it. Until
+/// then it has cost no store call.
+pub struct PendingSession<T>(pub(crate) Arc<Inner<T>>);
+
+pub(crate) struct Inner<T> {
+    machine: Mutex<Machine<T>>,
+    /// Loads and commits of one request take turns.
+    pub(crate) turn: futures_util::lock::Mutex<()>,
+    /// The thread that runs a closure on the data, or 0.
+    closure_on: AtomicUsize,
+    pub(crate) arrived: Timestamp,
+    driver: Arc<dyn Driver<T>>,
+}
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The layer, as a session sees it: without its store's type.
+pub(crate) trait Driver<T>: Send + Sync {
+    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
+}
+
+/// What the store is needed for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Job {
+    Load,
+    Commit,
+    /// Try what a transaction has staged; for the first time or again.
+    Attempt {
+        first: bool,
+    },
+}
+
+/// What came of a job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Driven {
+    Done,
+    /// The transaction met newer data.
+    Again,
+}
+
+impl<T> Inner<T> {
+    pub(crate) fn new(
+        candidates: Candidates,
+        arrived: Timestamp,
+        driver: Arc<dyn Driver<T>>,
+    ) -> Self
+    where
+        T: SessionData,
+    {
+        Self {
+            machine: Mutex::new(Machine::new(candidates)),
+            turn: futures_util::lock::Mutex::new(()),
+            closure_on: AtomicUsize::new(0),
+            arrived,
+            driver,
+        }
+    }
+
+    /// Locks the state for a moment; never across an `await`.
+    pub(crate) fn machine(&self) -> MutexGuard<'_, Machine<T>> {
+        assert!(
+            self.closure_on.load(Ordering::Relaxed) != this_thread(),
+            "a session was used inside one of its own closures: take what is needed out of it first"
+        );
+        // A panic in a closure poisons the lock; whether it tore the data apart, the
+        // machine knows.
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a closure of the user's under the lock.
+    fn closure<R>(&self, f: impl FnOnce(&mut Machine<T>) -> R) -> R {
+        struct Leave<'a>(&'a AtomicUsize);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.store(0, Ordering::Relaxed);
+            }
+        }
+
+        let mut machine = self.machine();
+        self.closure_on.store(this_thread(), Ordering::Relaxed);
+        // Dropped before the lock is, also in a panic.
+        let _leave = Leave(&self.closure_on);
+        f(&mut machine)
+    }
+}
+
+/// A number of this thread; not 0.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
+}
+
+impl<T: SessionData> PendingSession<T> {
+    /// Loads the session, once a request.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails. A session that is expired, ended or unknown is no
+    /// error: its data is the default, and its [`verdict`](Session::verdict) says
+    /// why.
+    pub async fn load(&self) -> Result<Session<T>, Error> {
+        if !self.0.machine().is_loaded() {
+            self.0.driver.drive(&self.0, Job::Load).await?;
+        }
+        Ok(Session(Arc::clone(&self.0)))
+    }
+}
+
+impl<T: SessionData> Session<T> {
+    /// Reads the data.
+    ///
+    /// # Panics
+    ///
+    /// If the session is used inside the closure, which would be a deadlock
+    /// otherwise. This holds for [`update`](Self::update) too.
+    pub fn read<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        self.0.closure(|machine| match machine.data() {
+            Some(data) => f(data),
+            None => f(&T::default()),
+        })
+    }
+
+    /// Changes the data in memory; it is stored at the commit, if it differs
+    /// then from what was loaded.
+    ///
+    /// Two requests that change the same session at the same time are merged,
+    /// see [`SessionData::merge`]. For a counter, or anything that must see the
+    /// newest value, use [`transact`](Self::transact).
+    ///
+    /// If the closure panics, nothing of this request is stored.
+    ///
+    /// # Panics
+    ///
+    /// If the session is used inside the closure.
+    pub fn update<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        self.0.closure(|machine| match machine.data_mut() {
+            Some(data) => {
+                let result = f(data);
+                machine.changed();
+                result
+            }
+            None => f(&mut T::default()),
+        })
+    }
+
+    /// Replaces the data as a whole, and returns what was there.
+    pub fn replace(&self, data: T) -> T {
+        self.update(|old| std::mem::replace(old, data))
+    }
+
+    /// Changes the newest data, and stores it at once.
+    ///
+    /// The closure sees the data as it is in the store, this request's own
+    /// changes included, which are committed first. If another request was
+    /// quicker, the closure is run again on what that one stored; it must have no
+    /// side effects. When this returns `Ok`, the change is in the store, once.
+    ///
+    /// ```
+    /// # use typed_session::{Error, Session, SessionData};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Account { coupons: u32 }
+    /// # impl SessionData for Account {}
+    /// async fn use_coupon(session: &Session<Account>) -> Result<bool, Error> {
+    ///     session.transact(|account| match account.coupons.checked_sub(1) {
+    ///         Some(left) => {
+    ///             account.coupons = left;
+    ///             true
+    ///         }
+    ///         None => false,
+    ///     }).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That the change was not stored: the store failed, the session was ended
+    /// or superseded meanwhile, or other requests were quicker hundreds of times
+    /// in a row.
+    pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        let mut first = true;
+        loop {
+            let copy = self.0.machine().copy();
+            let Some(mut data) = copy else {
+                self.commit().await?;
+                continue;
+            };
+            // On a copy and without the lock, so that a panic tears nothing apart.
+            let result = f(&mut data);
+            self.0.machine().stage(data);
+            match self.0.driver.drive(&self.0, Job::Attempt { first }).await? {
+                Driven::Done => return Ok(result),
+                Driven::Again => first = false,
+            }
+        }
+    }
+
+    /// Gives the session a new id at the commit; the old one is dead from then
+    /// on, and the data stays.
+    ///
+    /// It happens by itself when the subject changes. Call it where the user has
+    /// proved again who they are, or has been given more rights (OWASP ASVS 5.0,
+    /// 7.2.4). A session that is not stored yet has no id to change.
+    pub fn rotate(&self) {
+        self.0.machine().rotate();
+    }
+
+    /// Ends the session: a logout.
+    ///
+    /// From here on the data is the default. At the commit the record becomes a
+    /// tombstone and the cookie is removed; no request in flight can bring the
+    /// session back. What is written after the end is a new session's, under a
+    /// new id.
+    pub fn end(&self) {
+        self.0.machine().end(EndReason::Logout);
+    }
+
+    /// Sets how long this session lives, and whether its cookie outlives the
+    /// browser: "stay signed in". It is kept in the session's record.
+    ///
+    /// The absolute limit is counted from the login, as ever. When the subject
+    /// leaves the session, it goes back to the layer's lifetime.
+    pub fn set_lifetime(&self, lifetime: Lifetime) {
+        self.0.machine().set_lifetime(lifetime);
+    }
+
+    /// Stores what was changed, now.
+    ///
+    /// It is called for every response by itself. Call it where the outcome must
+    /// be known earlier, or after the response's headers have left: in a stream,
+    /// a socket, a spawned task. Headers that have left take no new cookie with
+    /// them, so a new id would not reach the client then.
+    ///
+    /// # Errors
+    ///
+    /// That a change was not stored, and why. What was stored before stays.
+    pub async fn commit(&self) -> Result<(), Error> {
+        self.0.driver.drive(&self.0, Job::Commit).await.map(drop)
+    }
+
+    /// Returns what became of the cookie that the request carried.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.0.machine().verdict()
+    }
+
+    /// Returns the session's name, if it is stored: for logs, and for pages where
+    /// users see their sessions.
+    #[must_use]
+    pub fn key(&self) -> Option<SessionKey> {
+        self.0.machine().key()
+    }
+
+    /// Returns the session's times, if it is stored.
+    #[must_use]
+    pub fn times(&self) -> Option<Times> {
+        let machine = self.0.machine();
+        let (live, expires_at) = machine.live()?;
+        Some(Times {
+            created_at: live.created_at,
+            authenticated_at: live.authenticated_at,
+            expires_at,
+            absolute_deadline: live.absolute_deadline,
+            idle: live.idle,
+        })
+    }
+
+    /// Returns the session's lifetime, if it is stored.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        self.0.machine().live().map(|(live, _)| live.lifetime())
+    }
+
+    /// Returns what would be done to the response if it left now.
+    ///
+    /// Meant for pages that explain themselves and for tests; commit first to see
+    /// all of it.
+    pub fn effects(&self) -> Effects {
+        self.0.machine().effects().clone()
+    }
+}
+
+/// The times of a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Times {
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its subject logged in, if it has one.
+    pub authenticated_at: Option<Timestamp>,
+    /// When it ends if it is not used again.
+    pub expires_at: Timestamp,
+    /// When it ends however much it is used.
+    pub absolute_deadline: Timestamp,
+    /// The idle limit.
+    pub idle: Duration,
+}
+
+impl<T> Clone for Session<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Clone for PendingSession<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Shows nothing of the data.
+impl<T> fmt::Debug for Session<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session(..)")
+    }
+}
+
+impl<T> fmt::Debug for PendingSession<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingSession(..)")
+    }
+}
