@@ -8,6 +8,8 @@
 pub struct Effects {
     /// The one `Set-Cookie`, if any.
     pub(crate) set_cookie: Option<String>,
+    /// The response says that something failed, which is not for a cache.
+    pub(crate) failed: bool,
     /// The response depends on the request's cookies.
     pub(crate) vary: bool,
     /// The session was ended: the value of `Clear-Site-Data`, if asked for.
@@ -15,15 +17,19 @@ pub struct Effects {
 }
 
 impl Effects {
+    pub(crate) const NONE: Self =
+        Self { set_cookie: None, failed: false, vary: false, clear_site_data: None };
+
     /// Returns the headers to set, at most four.
     ///
-    /// With every `Set-Cookie` goes `Cache-Control: no-store` (OWASP ASVS 5.0,
-    /// 14.3.2), and as soon as the session was loaded, `Vary: Cookie`.
+    /// With every `Set-Cookie`, and with every failure, goes `Cache-Control:
+    /// no-store` (OWASP ASVS 5.0, 14.3.2), and as soon as the session was asked
+    /// for, `Vary: Cookie`.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         let set_cookie = self.set_cookie.as_deref();
         [
             set_cookie.map(|value| Header { name: "set-cookie", value, mode: Mode::Append }),
-            set_cookie.map(|_| Header {
+            (set_cookie.is_some() || self.failed).then_some(Header {
                 name: "cache-control",
                 value: "no-store",
                 mode: Mode::Replace,
@@ -61,6 +67,7 @@ impl std::fmt::Debug for Effects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Effects")
             .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
+            .field("failed", &self.failed)
             .field("vary", &self.vary)
             .field("clear_site_data", &self.clear_site_data)
             .finish()

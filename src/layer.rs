@@ -290,7 +290,11 @@ impl<T: SessionData, S: Store> Shared<T, S> {
                     inner.machine().answer(answer, &self.context(inner.arrived))
                 }
                 Err(error) => {
-                    let key = inner.machine().key();
+                    let key = {
+                        let mut machine = inner.machine();
+                        machine.failed();
+                        machine.key()
+                    };
                     self.observer.event(&Event::Failed { key, error: &error });
                     return Err(error);
                 }

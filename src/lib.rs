@@ -8,11 +8,17 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "axum")]
+pub use crate::adapter::axum::Rejection;
+#[cfg(feature = "tower")]
+pub use crate::adapter::tower::{SessionFuture, SessionService};
 pub use crate::codec::{EncodeError, Encoding};
 pub use crate::data::SessionData;
 pub use crate::effects::{Effects, Header, Mode};
 pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::error::Error;
+#[cfg(feature = "tracing")]
+pub use crate::event::TracingObserver;
 pub use crate::event::{Event, Observer, RotationCause};
 pub use crate::id::{ParseKeyError, SessionId, SessionKey};
 pub use crate::layer::{ClearSiteData, Exchange, Outcome, SessionLayer};
@@ -24,6 +30,8 @@ pub use crate::subject::Subject;
 pub use crate::time::{Clock, SystemClock, Timestamp};
 pub use crate::verdict::{EndReason, Verdict};
 
+#[cfg(feature = "tower")]
+mod adapter;
 mod codec;
 mod effects;
 mod entropy;

@@ -137,7 +137,7 @@ impl<T: SessionData> Machine<T> {
             stage: Stage::Untouched,
             asked: Asked::Nothing,
             tries: 0,
-            effects: Effects { set_cookie: None, vary: false, clear_site_data: None },
+            effects: Effects::NONE,
         }
     }
 
@@ -241,11 +241,12 @@ impl<T: SessionData> Machine<T> {
         &self.effects
     }
 
+    pub(crate) const fn failed(&mut self) {
+        self.effects.failed = true;
+    }
+
     pub(crate) const fn take_effects(&mut self) -> Effects {
-        std::mem::replace(
-            &mut self.effects,
-            Effects { set_cookie: None, vary: false, clear_site_data: None },
-        )
+        std::mem::replace(&mut self.effects, Effects::NONE)
     }
 
     /// Tells whether a commit at `now` would ask the store nothing and add nothing

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "tracing")]
+pub use self::tracing::TracingObserver;
+
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::verdict::{EndReason, Verdict};
+
+#[cfg(feature = "tracing")]
+mod tracing;
 
 /// Something that happened to a session.
 ///
@@ -116,4 +122,13 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
 /// Watches nothing: the default.
 impl Observer for () {
     fn event(&self, _: &Event<'_>) {}
+}
+
+/// Says, where anybody listens, that a handler wants sessions that no layer gives.
+#[cfg(feature = "axum")]
+pub(crate) fn missing_layer(data: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::missing_layer(data);
+    #[cfg(not(feature = "tracing"))]
+    let _ = data;
 }

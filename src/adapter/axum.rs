@@ -1,0 +1,106 @@
+//! [`Session`] as an axum extractor, on top of the tower layer.
+//!
+//! ```
+//! use axum::{Router, routing::post};
+//! use typed_session::{Session, SessionData, SessionLayer, store::MemoryStore};
+//!
+//! #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! struct Visits { count: u64 }
+//! impl SessionData for Visits {}
+//!
+//! async fn visit(session: Session<Visits>) -> String {
+//!     session.update(|visits| visits.count += 1);
+//!     format!("visit {}", session.read(|visits| visits.count))
+//! }
+//!
+//! let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new());
+//! let app: Router = Router::new().route("/visit", post(visit)).layer(sessions);
+//! # drop(app);
+//! ```
+
+use axum_core::body::Body;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::adapter::tower::error_response;
+use crate::data::SessionData;
+use crate::error::Error;
+use crate::event;
+use crate::session::{PendingSession, Session};
+
+/// Loads the session, once a request; a request whose handler has no such
+/// argument costs no store call.
+impl<T: SessionData, State: Sync> FromRequestParts<State> for Session<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Rejection> {
+        match parts.extensions.get::<PendingSession<T>>() {
+            Some(pending) => pending.clone().load().await.map_err(Rejection::Failed),
+            None => {
+                event::missing_layer(std::any::type_name::<T>());
+                Err(Rejection::MissingLayer)
+            }
+        }
+    }
+}
+
+/// `None` where the route has no layer for sessions of this type. A store that
+/// fails is still an error: an outage is not a visitor without a session.
+impl<T: SessionData, State: Sync> OptionalFromRequestParts<State> for Session<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Option<Self>, Error> {
+        match parts.extensions.get::<PendingSession<T>>() {
+            Some(pending) => pending.clone().load().await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The session that nobody has asked for, for a handler that decides later
+/// whether it loads it.
+impl<T: SessionData, State: Sync> FromRequestParts<State> for PendingSession<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Rejection> {
+        parts.extensions.get().cloned().ok_or_else(|| {
+            event::missing_layer(std::any::type_name::<T>());
+            Rejection::MissingLayer
+        })
+    }
+}
+
+/// Why a handler did not get its session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The route has no [`SessionLayer`](crate::SessionLayer) with this type of
+    /// data: a mistake in the program, answered by a 500.
+    #[error(
+        "no SessionLayer of this data type is around the route: add `.layer(SessionLayer::<YourData, _>::new(store))` to the router, after the routes"
+    )]
+    MissingLayer,
+    /// The session could not be loaded.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::MissingLayer => {
+                (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+            }
+            Self::Failed(error) => error.into_response(),
+        }
+    }
+}
+
+/// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        error_response::<Body>(&self)
+    }
+}

@@ -1,0 +1,7 @@
+//! Adapters: each translates one framework's requests and responses, and
+//! decides nothing.
+
+#[cfg(feature = "axum")]
+pub(crate) mod axum;
+#[cfg(feature = "tower")]
+pub(crate) mod tower;

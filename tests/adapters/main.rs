@@ -1,0 +1,3 @@
+//! Every adapter against its real framework.
+#[cfg(feature = "axum")]
+mod axum;
