@@ -158,6 +158,18 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         &self.shared.store
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn event(&self, event: &Event<'_>) {
+        self.shared.observer.event(event);
+    }
+
+    pub(crate) fn remembers_ended(&self) -> Duration {
+        self.shared.policy.remember_ended
+    }
+
     fn policy(&mut self) -> &mut Policy {
         &mut self.settings().policy
     }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::judge::{Held, Judgement, Shown, judge};
-use super::{Answer, Call, Candidates, Context, Policy, Reuse, Step};
+use super::{Answer, Call, Candidates, Context, Policy, Reuse, Step, tombstone};
 use crate::codec::Encoding;
 use crate::data::SessionData;
 use crate::effects::Effects;
-use crate::envelope::{Ids, Live, Successor, Tombstone};
+use crate::envelope::{Ids, Live, Successor};
 use crate::error::Error;
 use crate::event::{Event, RotationCause};
 use crate::id::{SessionId, SessionKey};
@@ -363,7 +363,8 @@ impl<T: SessionData> Machine<T> {
                 });
                 if end {
                     self.asked = Asked::EndOfReused(key, index, unreadable);
-                    let tombstone = tombstone(EndReason::IdReused, cx);
+                    let tombstone =
+                        tombstone(EndReason::IdReused, cx.now, cx.policy.remember_ended);
                     Ok(Step::Call(Call::End { key, tombstone }))
                 } else {
                     self.next_candidate(index + 1, best, unreadable, cx)
@@ -402,7 +403,7 @@ impl<T: SessionData> Machine<T> {
         }
         if let Some((held, reason)) = &loaded.dying {
             let key = held.key;
-            let tombstone = tombstone(*reason, cx);
+            let tombstone = tombstone(*reason, cx.now, cx.policy.remember_ended);
             // Invariant: a request's own end is a compare-and-swap too, so that a
             // superseded id cannot end the session that has just logged in.
             return Ok(Step::Call(if self.tries < MAX_END_TRIES {
@@ -745,15 +746,6 @@ fn merge_data<T: SessionData>(
 
 fn decode<T: SessionData>(held: &Held) -> Option<T> {
     held.live.encoding()?.decode(held.live.version, held.data())
-}
-
-fn tombstone(reason: EndReason, cx: &Context<'_>) -> Record {
-    Record {
-        revision: Revision::ENDED,
-        subject: None,
-        expires_at: cx.now.plus(cx.policy.remember_ended),
-        body: Body(Tombstone { reason, ended_at: cx.now }.encode()),
-    }
 }
 
 fn set_cookie(

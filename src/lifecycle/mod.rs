@@ -9,12 +9,14 @@ use std::time::Duration;
 use crate::codec::Encoding;
 use crate::cookie::CookiePolicy;
 use crate::entropy::Entropy;
+use crate::envelope::Tombstone;
 use crate::event::Observer;
 use crate::id::SessionKey;
 use crate::lifetime::Lifetime;
-use crate::record::{Record, Revision};
+use crate::record::{Body, Record, Revision};
 use crate::store::{self, Inserted, Replaced};
 use crate::time::Timestamp;
+use crate::verdict::EndReason;
 
 pub(crate) use self::candidates::Candidates;
 pub(crate) use self::machine::Machine;
@@ -179,4 +181,14 @@ pub(crate) enum Step {
     Done,
     /// The attempt met a newer record, which was taken over: try again on it.
     Again,
+}
+
+/// Returns what is left of a session that ends now.
+pub(crate) fn tombstone(reason: EndReason, now: Timestamp, remember: Duration) -> Record {
+    Record {
+        revision: Revision::ENDED,
+        subject: None,
+        expires_at: now.plus(remember),
+        body: Body(Tombstone { reason, ended_at: now }.encode()),
+    }
 }
