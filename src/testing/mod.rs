@@ -11,9 +11,9 @@
 //! | whoever asks what an outage does | [`Faulty`] |
 //! | time and randomness | [`ManualClock`], [`SeededEntropy`] |
 
-//pub mod conformance;
+pub mod conformance;
 pub mod schedule;
-//pub mod wrong;
+pub mod wrong;
 
 pub use self::clock::ManualClock;
 pub use self::entropy::SeededEntropy;

@@ -1,0 +1,6 @@
+//! Every store against the contract.
+
+#[cfg(feature = "testing")]
+mod conformance;
+#[cfg(feature = "testing")]
+mod wrong;
