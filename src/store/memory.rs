@@ -81,7 +81,12 @@ impl Store for MemoryStore {
         Ok(())
     }
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
-        self.rows().put(*key, tombstone.clone());
+        let mut rows = self.rows();
+        let mut tombstone = tombstone.clone();
+        if let Some(there) = rows.rows.get(key).filter(|there| there.revision == Revision::ENDED) {
+            tombstone.expires_at = tombstone.expires_at.max(there.expires_at);
+        }
+        rows.put(*key, tombstone);
         Ok(())
     }
     async fn sessions_of(
