@@ -8,7 +8,7 @@ use typed_session::{Record, Subject};
 use crate::{at, key, numbered, record, tombstone};
 
 /// Holds an empty store to the contract, and leaves it empty.
-pub async fn holds<S: Store>(store: Arc<S>) {
+pub(crate) async fn holds<S: Store>(store: Arc<S>) {
     bytes_come_back_as_they_were(&*store).await;
     only_an_absent_key_is_inserted(&*store).await;
     a_replace_compares_and_never_creates(&*store).await;
