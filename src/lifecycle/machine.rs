@@ -62,7 +62,7 @@ struct Loaded<T> {
     /// then this tells our own record from somebody else's.
     attempt: Option<Box<Attempt>>,
     /// Earlier attempts whose answers never came.
-    unanswered: Vec<Box<Attempt>>,
+    unanswered: Vec<Attempt>,
 }
 
 /// What the request wants, each with the number of the wish, so that a wish
@@ -437,7 +437,7 @@ impl<T: SessionData> Machine<T> {
             Some(held) => plan(held, &mut loaded.data, staged, &loaded.wishes, cx)?,
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
-                let mut unanswered = loaded.unanswered.iter().chain(&loaded.attempt);
+                let mut unanswered = loaded.unanswered.iter().chain(loaded.attempt.as_deref());
                 let id = unanswered.find(|attempt| attempt.created).map(|a| a.held.id.clone());
                 create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
             }
@@ -468,7 +468,7 @@ impl<T: SessionData> Machine<T> {
                     Some(held) => Call::Replace { key, expected: held.revision, record },
                     None => Call::Insert { key, record },
                 };
-                loaded.unanswered.extend(loaded.attempt.replace(attempt));
+                loaded.unanswered.extend(loaded.attempt.replace(attempt).map(|attempt| *attempt));
                 loaded.staged = staged;
                 self.asked = Asked::Attempt;
                 Ok(Step::Call(call))
@@ -676,9 +676,9 @@ impl<T: SessionData> Machine<T> {
         if loaded.attempt.as_deref().is_some_and(wrote) {
             return true;
         }
-        match loaded.unanswered.iter().position(|attempt| wrote(attempt)) {
+        match loaded.unanswered.iter().position(wrote) {
             Some(index) => {
-                loaded.attempt = Some(loaded.unanswered.swap_remove(index));
+                loaded.attempt = Some(Box::new(loaded.unanswered.swap_remove(index)));
                 true
             }
             None => false,
