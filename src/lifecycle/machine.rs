@@ -220,14 +220,15 @@ impl<T: SessionData> Machine<T> {
 
     /// A copy of the data as it is in the store, for a transaction, or nothing
     /// if there is something to commit first.
-    pub(crate) fn copy(&self) -> Option<T> {
-        let loaded = self.loaded()?;
+    pub(crate) fn copy(&self) -> Result<Option<T>, Error> {
+        let Some(loaded) = self.loaded() else { return Ok(None) };
         if loaded.wishes.pending() || loaded.dying.is_some() || loaded.wishes.torn {
-            return None;
+            return Ok(None);
         }
         match &loaded.held {
-            Some(held) => decode(held),
-            None => Some(T::default()),
+            // What this request has stored itself may be data that does not decode.
+            Some(held) => decode(held).map(Some).ok_or(Error::Lost(Verdict::Undecodable)),
+            None => Ok(Some(T::default())),
         }
     }
 
