@@ -207,10 +207,7 @@ impl Suite {
     /// # Errors
     ///
     /// The first rule that is broken.
-    pub async fn check<S: Store>(
-        &self,
-        fresh: impl AsyncFn() -> S,
-    ) -> Result<Report, Violation> {
+    pub async fn check<S: Store>(&self, fresh: impl AsyncFn() -> S) -> Result<Report, Violation> {
         let mut report = Report { seed: self.seed, kept: Vec::new(), skipped: Vec::new() };
         for rule in Rule::ALL {
             if self.skipped.contains(&rule) {
@@ -232,13 +229,14 @@ async fn hold<S: Store>(bench: &Bench<S>, rule: Rule) -> Check {
     match rule {
         Rule::AbsentIsNone => load::absent_is_none(bench).await,
         Rule::InsertCreates => insert::creates(bench).await,
+        Rule::ExpiredIsLoaded => load::expired_is_loaded(bench).await,
+        Rule::ReplaceIgnoresTime => replace::ignores_time(bench).await,
         Rule::KeysAreWhole => load::keys_are_whole(bench).await,
-        Rule::BodyAsItIs => load::body_as_it_is(bench).await,
         Rule::DeadlineAsItIs => load::deadline_as_it_is(bench).await,
+        Rule::BodyAsItIs => load::body_as_it_is(bench).await,
         Rule::RevisionAsItIs => load::revision_as_it_is(bench).await,
         Rule::SubjectAsItIs => load::subject_as_it_is(bench).await,
         Rule::TooLargeIsSaid => load::too_large_is_said(bench).await,
-        Rule::ExpiredIsLoaded => load::expired_is_loaded(bench).await,
         Rule::TombstoneIsLoaded => load::tombstone_is_loaded(bench).await,
         Rule::InsertNeverOverwrites => insert::never_overwrites(bench).await,
         Rule::InsertRespectsExpired => insert::respects_expired(bench).await,
@@ -247,17 +245,16 @@ async fn hold<S: Store>(bench: &Bench<S>, rule: Rule) -> Check {
         Rule::ReplaceChecksRevision => replace::checks_revision(bench).await,
         Rule::ReplaceSaysWhatIsThere => replace::says_what_is_there(bench).await,
         Rule::ReplaceNeverCreates => replace::never_creates(bench).await,
-        Rule::ReplaceIgnoresTime => replace::ignores_time(bench).await,
         Rule::TouchMovesForward => touch::moves_forward(bench).await,
         Rule::TouchNeverCreates => touch::never_creates(bench).await,
         Rule::TouchNeverMovesBack => touch::never_moves_back(bench).await,
         Rule::TouchLeavesTheRest => touch::leaves_the_rest(bench).await,
         Rule::EndWhateverIsThere => end::whatever_is_there(bench).await,
         Rule::EndIfNothingIs => end::if_nothing_is(bench).await,
+        Rule::TombstoneAsItIs => load::tombstone_as_it_is(bench).await,
         Rule::EndKeepsLaterDeadline => end::keeps_later_deadline(bench).await,
         Rule::EndedRefusesReplace => end::refuses_replace(bench).await,
         Rule::InsertRespectsTombstones => insert::respects_tombstones(bench).await,
-        Rule::TombstoneAsItIs => load::tombstone_as_it_is(bench).await,
         Rule::IndexNamesInserted => index::names_inserted(bench).await,
         Rule::IndexFollowsReplace => index::follows_replace(bench).await,
         Rule::IndexNamesExpired => index::names_expired(bench).await,
