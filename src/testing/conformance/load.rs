@@ -49,13 +49,10 @@ async fn round_trip<S: Store>(bench: &Bench<S>, record: &Record) -> Check {
     bench.expect("written by replace", &key, record).await
 }
 
-/// Random bytes, a multiple of 32.
+/// Random bytes that repeat themselves, a multiple of 4096.
 fn long<S: Store>(bench: &Bench<S>, bytes: usize) -> Vec<u8> {
-    let mut long = Vec::with_capacity(bytes);
-    while long.len() < bytes {
-        long.extend(bench.bytes());
-    }
-    long
+    let block: Vec<u8> = (0..4096 / 32).flat_map(|_| bench.bytes()).collect();
+    block.repeat(bytes / block.len())
 }
 
 fn bodies<S: Store>(bench: &Bench<S>) -> [Vec<u8>; 6] {
