@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use self::erased::{DynStore, ErasedStore};
+pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, TableNameError};
