@@ -1,3 +1,32 @@
-//! What tests of sessions need.
+//! What tests of sessions need: time and randomness to hand, stores that watch
+//! and fail, every order of events, and the store contract as code.
+//!
+//! Nothing here needs a runtime, a sleep or a network.
+//!
+//! | for | there is |
+//! | --- | --- |
+//! | the author of a store | [`conformance::run`]: the whole contract of [`Store`](crate::store::Store) in one line |
+//! | whoever suspects a race | [`schedule::Explorer`]: every interleaving of a few futures; [`Yielding`]: a store with await points |
+//! | whoever counts store calls | [`Spy`] |
+//! | whoever asks what an outage does | [`Faulty`] |
+//! | whoever tells a story | [`browser::Browser`]: a cookie jar that obeys the rules of browsers |
+//! | time and randomness | [`ManualClock`], [`SeededEntropy`] |
 
 pub mod browser;
+pub mod conformance;
+pub mod schedule;
+pub mod wrong;
+
+pub use self::clock::ManualClock;
+pub use self::entropy::SeededEntropy;
+pub use self::faulty::{Faults, Faulty, When};
+pub use self::spy::{Calls, Spied, Spy};
+pub use self::verb::Verb;
+pub use self::yielding::{Yielding, Yields};
+
+mod clock;
+mod entropy;
+mod faulty;
+mod spy;
+mod verb;
+mod yielding;

@@ -1,10 +1,13 @@
 //! What holds for each store beside the contract that all share.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod contract;
+#[cfg(feature = "testing")]
+mod conformance;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "testing")]
+mod wrong;
 
 use typed_session::store::{Body, Revision};
 use typed_session::{Record, SessionKey, Subject, Timestamp};

@@ -9,8 +9,10 @@ use sqlx::{AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
 use typed_session::Record;
 use typed_session::store::{ErrorKind, Inserted, Replaced, Revision, SqliteStore, Store};
+#[cfg(feature = "testing")]
+use typed_session::testing::conformance;
 
-use crate::{at, contract, key, numbered, record, tombstone};
+use crate::{at, key, numbered, record, tombstone};
 
 fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -30,18 +32,33 @@ async fn store(dir: &TempDir) -> (SqliteStore, SqlitePool) {
     (store, pool)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+/// The whole contract, the races included, on many connections to one file.
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds() {
     let dir = TempDir::new().unwrap();
-    contract::holds(Arc::new(store(&dir).await.0)).await;
+    let (store, _) = store(&dir).await;
+    conformance::run(async || store.clone()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contract_holds_when_tasks_run_on_threads() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = store(&dir).await;
+    let suite = conformance::Suite::new().spawn(|task| drop(tokio::spawn(task)));
+    suite.run(async || store.clone()).await;
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds_for_one_connection_in_memory() {
     let options = SqlitePoolOptions::new().max_connections(1);
     let store = SqliteStore::new(options.connect("sqlite::memory:").await.unwrap());
     store.migrate().await.unwrap();
-    contract::holds(Arc::new(store)).await;
+    // sqlx closes the connection of a dropped query, and the database goes with it.
+    let suite = conformance::Suite::new().skip(conformance::Rule::DroppedHalfway);
+    suite.run(async || store.clone()).await;
 }
 
 #[tokio::test]
@@ -125,18 +142,14 @@ async fn no_statement_scans_the_table_or_sorts() {
             plans.push(row.get::<String, _>("detail"));
         }
     }
-    assert_eq!(
-        plans,
-        [
-            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
-            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
-            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
-            "SEARCH typed_sessions USING COVERING INDEX typed_sessions_subject (subject=? AND key>?)",
-            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
-            "LIST SUBQUERY 1",
-            "SEARCH typed_sessions USING COVERING INDEX typed_sessions_expires_at (expires_at<?)",
-        ]
-    );
+    assert!(!plans.iter().any(|plan| plan.contains("SCAN") || plan.contains("TEMP")), "{plans:?}");
+    for wanted in [
+        "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
+        "SEARCH typed_sessions USING COVERING INDEX typed_sessions_subject (subject=? AND key>?)",
+        "SEARCH typed_sessions USING COVERING INDEX typed_sessions_expires_at (expires_at<?)",
+    ] {
+        assert!(plans.iter().any(|plan| plan == wanted), "{plans:?}");
+    }
 }
 
 #[tokio::test]
@@ -260,16 +273,29 @@ async fn a_pool_that_is_closed_or_used_up_is_unavailable() {
     let dir = TempDir::new().unwrap();
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(Duration::from_millis(1))
+        .acquire_timeout(Duration::from_millis(500))
         .connect_lazy_with(options(&dir.path().join("sessions.db")));
     let store = SqliteStore::new(pool.clone());
-    let taken = pool.acquire().await;
-    if taken.is_ok() {
-        assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    }
+    let taken = pool.acquire().await.unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
     drop(taken);
     pool.close().await;
     assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_body_larger_than_the_engine_takes_is_too_large() {
+    let dir = TempDir::new().unwrap();
+    let (store, pool) = store(&dir).await;
+    // The engine's limit is a gigabyte; a trigger meets it at less expense.
+    pool.execute(
+        "CREATE TRIGGER t BEFORE INSERT ON typed_sessions
+         BEGIN SELECT zeroblob(1000000001); END",
+    )
+    .await
+    .unwrap();
+    let error = store.insert(&key(1), &record(1, None, 5)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
 }
 
 #[tokio::test]

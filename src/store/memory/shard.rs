@@ -407,3 +407,141 @@ fn prefix(subject: &Subject) -> u32 {
 fn bucket_of(deadline: Timestamp) -> u32 {
     (deadline.as_millis() >> 14).clamp(0, u32::MAX.into()) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Shard {
+        /// Holds the shard to its invariants.
+        #[track_caller]
+        fn check(&self) {
+            let mut chained = 0;
+            for (chain, mut link) in self.chains.iter().copied().enumerate() {
+                while let Some(slot) = link {
+                    let row = self.row(slot);
+                    assert_eq!(self.chain_of(&row.key), chain);
+                    assert!(row.bucket <= bucket_of(row.expires_at));
+                    (chained, link) = (chained + 1, row.chained);
+                }
+            }
+            let mut filed = 0;
+            for (at, bucket) in &self.buckets {
+                let mut slot = bucket.first;
+                for _ in 0..bucket.len {
+                    let row = self.row(slot);
+                    assert_eq!(row.bucket, *at);
+                    assert!(self.row(row.next).previous == slot);
+                    slot = row.next;
+                }
+                assert!(slot == bucket.first && bucket.len > 0);
+                filed += bucket.len;
+            }
+            let mut free = 0;
+            let mut link = self.free;
+            while let Some(slot) = link {
+                let next = self.row(slot).next;
+                (free, link) = (free + 1, (next != slot).then_some(next));
+            }
+            assert_eq!([chained, filed, self.rows.len() - free], [self.len; 3]);
+            for (prefix_there, slot) in &self.subjects {
+                assert_eq!(self.row(*slot).subject().as_ref().map(prefix), Some(*prefix_there));
+            }
+        }
+    }
+
+    fn record(revision: u64, subject: u64, deadline: i64) -> Record {
+        Record {
+            revision: Revision::from_u64(revision),
+            subject: (subject > 0).then(|| subject.into()),
+            expires_at: Timestamp::from_millis(deadline),
+            body: Body(vec![1; revision as usize % 50]),
+        }
+    }
+
+    #[test]
+    fn a_session_changed_a_million_times_takes_no_more_room() {
+        let key = SessionKey::from_bytes([1; 32]);
+        let mut shard = Shard::default();
+        shard.add(&key, &record(0, 1, 1 << 50));
+        for n in 0..1_000_000_i64 {
+            // Forward by a day, back to a bucket not used before, forward.
+            shard.touch(&key, Timestamp::from_millis((1 << 50) + n * 86_400_000));
+            let next = record(n as u64 + 1, n as u64 % 3, (1 << 50) - (n << 15));
+            let done = shard.replace(&key, Revision::from_u64(n as u64), &next);
+            assert_eq!(done, Replaced::Done);
+            shard.touch(&key, Timestamp::from_millis(1 << 60));
+        }
+        shard.check();
+        let counts = [shard.rows.len(), shard.buckets.len(), shard.subjects.len()];
+        assert_eq!(counts, [1, 1, 0]);
+        assert_eq!((shard.rows.capacity(), shard.chains.len()), (8, 8));
+    }
+
+    #[test]
+    fn the_lists_stay_whole_whatever_is_done() {
+        let mut random = 1_u64;
+        let mut next = |below: u64| {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (random >> 33) % below
+        };
+        let mut shard = Shard::default();
+        for step in 0..20_000_u64 {
+            let now = (step << 8) as i64;
+            let key = SessionKey::from_bytes([next(200) as u8; 32]);
+            let its = record(step, next(4), now + next(1 << 18) as i64 - (1 << 14));
+            match (next(5), shard.get(&key)) {
+                (0, Some(there)) => {
+                    assert_eq!(shard.replace(&key, there.revision, &its), Replaced::Done);
+                    assert_eq!(shard.get(&key), Some(its));
+                }
+                (1, there) => {
+                    shard.touch(&key, its.expires_at);
+                    let later = |mut there: Record| {
+                        there.expires_at = there.expires_at.max(its.expires_at);
+                        there
+                    };
+                    assert_eq!(shard.get(&key), there.map(later));
+                }
+                (2, _) => {
+                    let now = Timestamp::from_millis(now);
+                    let expired = |shard: &Shard| {
+                        let all =
+                            (0..200).filter_map(|n| shard.get(&SessionKey::from_bytes([n; 32])));
+                        all.filter(|record| record.expires_at <= now).count()
+                    };
+                    let (due, mut removed, mut progress) =
+                        (expired(&shard), 0, Progress::default());
+                    while !progress.done {
+                        removed += shard.remove_expired(now, 3, &mut progress);
+                    }
+                    assert_eq!((removed, expired(&shard)), (due, 0));
+                }
+                (_, None) => shard.add(&key, &its),
+                (_, Some(_)) => {}
+            }
+            if step % 16 == 0 {
+                shard.check();
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_looks_at_what_is_due_and_at_nothing_else() {
+        let mut shard = Shard::default();
+        let key = |n: u32| SessionKey::from_bytes(*Subject::from(n).as_bytes());
+        for n in 0..1000 {
+            // One in ten is due; one in ten of the others shares its bucket.
+            let deadline = [0, 16_000, 1 << 40][(n % 10).min(2) as usize];
+            shard.add(&key(n), &record(1, 0, deadline));
+        }
+        let mut progress = Progress::default();
+        let removed = shard.remove_expired(Timestamp::from_millis(5), 201, &mut progress);
+        assert_eq!((removed, progress.done), (100, true));
+    }
+
+    #[test]
+    fn a_row_takes_80_bytes() {
+        assert_eq!(size_of::<Row>(), 80);
+    }
+}
