@@ -63,7 +63,7 @@
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
-//! | write a store | [`store::Store`]: its documentation is the contract |
+//! | write a store | [`store::Store`]: its documentation is the contract, and `testing::conformance` runs it |
 //! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`] |
 //! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
 //!
@@ -78,7 +78,7 @@
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
-//! | `testing` | `testing`: what tests of sessions need |
+//! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test |
 //!
 //! # What each request costs and causes
 //!
