@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use self::erased::{DynStore, ErasedStore};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::SqliteStore;
+pub use self::sqlite::{SqliteStore, TableNameError};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;

@@ -1,0 +1,409 @@
+//! One shard of the memory store: a hash table whose rows are threaded into
+//! lists by deadline. It takes about 90 bytes a session beside the body, where a
+//! `HashMap` and two `BTreeSet`s take 250.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::SessionKey;
+use crate::record::{Body, Record, Revision};
+use crate::store::Replaced;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+
+/// Records by key, by deadline and by subject.
+///
+/// Invariants, which hold whenever the lock is free:
+/// - a row is either on the list of free rows, or it holds a record and is on
+///   one chain and in one bucket;
+/// - a row is in a bucket no later than that of its deadline;
+/// - `subjects` holds exactly the rows that have a subject.
+#[derive(Default)]
+pub(super) struct Shard {
+    rows: Vec<Row>,
+    /// The first of the free rows, which are linked by `next`.
+    free: Option<Slot>,
+    len: usize,
+    /// The first row of each chain of keys with the same hash; a power of two.
+    chains: Vec<Option<Slot>>,
+    /// A deadline that moves forward leaves its row where it is;
+    /// [`remove_expired`](Self::remove_expired) meets it there and files it
+    /// anew. So a row is filed once however often it is touched.
+    buckets: BTreeMap<u32, Bucket>,
+    /// The first bytes of a subject, and a row of it.
+    subjects: BTreeSet<(u32, Slot)>,
+}
+
+struct Row {
+    key: SessionKey,
+    revision: Revision,
+    expires_at: Timestamp,
+    /// The subject and the body, in one allocation. See [`pack`].
+    packed: Box<[u8]>,
+    /// The next row of the same chain.
+    chained: Option<Slot>,
+    /// The bucket that the row is in.
+    bucket: u32,
+    /// The neighbours in the bucket, whose rows form a ring.
+    next: Slot,
+    previous: Slot,
+}
+
+/// The place of a row in `rows`, plus one, so that `Option<Slot>` is as small.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct Slot(std::num::NonZeroU32);
+
+/// Rows whose deadlines fall, or once fell, into the same 16 seconds.
+struct Bucket {
+    first: Slot,
+    len: usize,
+}
+
+/// How far a walk through a shard has come.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Nothing is left to remove.
+    pub(super) done: bool,
+    /// How many rows of the bucket of `now` were not looked at yet.
+    left: Option<usize>,
+}
+
+impl Shard {
+    pub(super) fn get(&self, key: &SessionKey) -> Option<Record> {
+        self.find(key).map(|slot| self.row(slot).record())
+    }
+
+    pub(super) fn contains(&self, key: &SessionKey) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Adds a record under a key that has none.
+    pub(super) fn add(&mut self, key: &SessionKey, record: &Record) {
+        self.len += 1;
+        if self.len > self.chains.len() {
+            self.lengthen_chains();
+        }
+        let chain = self.chain_of(key);
+        let row = |slot| Row {
+            key: *key,
+            revision: record.revision,
+            expires_at: record.expires_at,
+            packed: pack(record),
+            chained: self.chains[chain],
+            bucket: bucket_of(record.expires_at),
+            next: slot,
+            previous: slot,
+        };
+        let slot = match self.free {
+            Some(slot) => {
+                let free = &mut self.rows[slot.index()];
+                self.free = (free.next != slot).then_some(free.next);
+                *free = row(slot);
+                slot
+            }
+            None => {
+                let slot = Slot::new(self.rows.len());
+                if self.rows.len() == self.rows.capacity() {
+                    // Not doubled: half of it would stay empty.
+                    self.rows.reserve_exact(self.rows.len() / 16 + 8);
+                }
+                self.rows.push(row(slot));
+                slot
+            }
+        };
+        self.chains[chain] = Some(slot);
+        self.file(slot);
+        if let Some(subject) = &record.subject {
+            self.subjects.insert((prefix(subject), slot));
+        }
+    }
+
+    pub(super) fn replace(
+        &mut self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+    ) -> Replaced {
+        let Some(slot) = self.find(key) else { return Replaced::Conflict(None) };
+        let row = self.row(slot);
+        if row.revision != expected || row.revision == Revision::ENDED {
+            return Replaced::Conflict(Some(row.record()));
+        }
+        self.put(slot, record);
+        Replaced::Done
+    }
+
+    pub(super) fn touch(&mut self, key: &SessionKey, expires_at: Timestamp) {
+        if let Some(slot) = self.find(key) {
+            let row = self.row_mut(slot);
+            row.expires_at = row.expires_at.max(expires_at);
+        }
+    }
+
+    /// Puts a tombstone in a record's place, or answers that there is none.
+    pub(super) fn end(&mut self, key: &SessionKey, tombstone: &Record) -> bool {
+        let Some(slot) = self.find(key) else { return false };
+        let row = self.row(slot);
+        let expires_at = match row.revision {
+            Revision::ENDED => row.expires_at.max(tombstone.expires_at),
+            _ => tombstone.expires_at,
+        };
+        let body = tombstone.body.clone();
+        self.put(slot, &Record { revision: Revision::ENDED, subject: None, expires_at, body });
+        true
+    }
+
+    /// Appends a subject's keys greater than `after`, in ascending order.
+    pub(super) fn sessions_of(
+        &self,
+        subject: &Subject,
+        after: Option<&SessionKey>,
+        keys: &mut Vec<SessionKey>,
+    ) {
+        let start = keys.len();
+        let prefix = prefix(subject);
+        let rows = self.subjects.range((prefix, Slot::MIN)..=(prefix, Slot::MAX));
+        keys.extend(
+            rows.map(|(_, slot)| self.row(*slot))
+                .filter(|row| row.subject().as_ref() == Some(subject))
+                .map(|row| row.key)
+                .filter(|key| after.is_none_or(|after| key > after)),
+        );
+        keys[start..].sort_unstable();
+    }
+
+    /// Looks at `count` rows at most, those whose time has come first, removes
+    /// the expired and says how many.
+    pub(super) fn remove_expired(
+        &mut self,
+        now: Timestamp,
+        count: usize,
+        progress: &mut Progress,
+    ) -> usize {
+        let present = bucket_of(now);
+        let mut removed = 0;
+        for _ in 0..count {
+            let (at, bucket) = match self.buckets.first_entry() {
+                Some(bucket) if *bucket.key() <= present => (*bucket.key(), bucket.into_mut()),
+                _ => {
+                    progress.done = true;
+                    break;
+                }
+            };
+            // Rows may stay in the bucket of `now` alone: it is gone round once.
+            if at == present {
+                let left = progress.left.get_or_insert(bucket.len);
+                if *left == 0 {
+                    progress.done = true;
+                    break;
+                }
+                *left -= 1;
+            }
+            let slot = bucket.first;
+            let row = &self.rows[slot.index()];
+            if row.expires_at <= now {
+                self.remove(slot);
+                removed += 1;
+            } else if bucket_of(row.expires_at) == at {
+                bucket.first = row.next;
+            } else {
+                self.unfile(slot);
+                self.file(slot);
+            }
+        }
+        removed
+    }
+
+    /// Writes a record into a row that holds another one of the same key.
+    fn put(&mut self, slot: Slot, record: &Record) {
+        let row = &mut self.rows[slot.index()];
+        let subject = row.subject();
+        row.revision = record.revision;
+        row.expires_at = record.expires_at;
+        row.packed = pack(record);
+        if bucket_of(record.expires_at) < row.bucket {
+            self.unfile(slot);
+            self.file(slot);
+        }
+        if subject != record.subject {
+            if let Some(subject) = &subject {
+                self.subjects.remove(&(prefix(subject), slot));
+            }
+            if let Some(subject) = &record.subject {
+                self.subjects.insert((prefix(subject), slot));
+            }
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        self.len -= 1;
+        if self.len == 0 {
+            // Gives the memory back.
+            *self = Self::default();
+            return;
+        }
+        self.unfile(slot);
+        let row = &mut self.rows[slot.index()];
+        let (key, chained, subject) = (row.key, row.chained, row.subject());
+        row.packed = Box::default();
+        // The last of the free rows is followed by itself.
+        row.next = self.free.unwrap_or(slot);
+        self.free = Some(slot);
+        if let Some(subject) = &subject {
+            self.subjects.remove(&(prefix(subject), slot));
+        }
+        let chain = self.chain_of(&key);
+        let mut link = &mut self.chains[chain];
+        while let Some(there) = *link {
+            if there == slot {
+                *link = chained;
+                break;
+            }
+            link = &mut self.rows[there.index()].chained;
+        }
+    }
+
+    fn find(&self, key: &SessionKey) -> Option<Slot> {
+        let mut link = *self.chains.get(self.chain_of(key))?;
+        while let Some(slot) = link {
+            let row = self.row(slot);
+            if row.key == *key {
+                break;
+            }
+            link = row.chained;
+        }
+        link
+    }
+
+    /// Returns the number of a key's chain. Keys are hashes already, so any of
+    /// their bits would do; all of them are folded in for keys made by hand.
+    fn chain_of(&self, key: &SessionKey) -> usize {
+        let (words, _) = key.as_bytes().as_chunks::<8>();
+        let hash = words.iter().fold(0, |hash: u64, word| {
+            (hash.rotate_left(32) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        (hash >> 32) as usize & self.chains.len().wrapping_sub(1)
+    }
+
+    fn lengthen_chains(&mut self) {
+        let chains = std::mem::take(&mut self.chains);
+        self.chains = vec![None; (2 * chains.len()).max(8)];
+        for mut link in chains {
+            while let Some(slot) = link {
+                let chain = self.chain_of(&self.row(slot).key);
+                let first = self.chains[chain].replace(slot);
+                link = std::mem::replace(&mut self.row_mut(slot).chained, first);
+            }
+        }
+    }
+
+    /// Puts a row at the end of the bucket of its deadline.
+    fn file(&mut self, slot: Slot) {
+        let row = &mut self.rows[slot.index()];
+        row.bucket = bucket_of(row.expires_at);
+        let bucket = self.buckets.entry(row.bucket).or_insert(Bucket { first: slot, len: 0 });
+        bucket.len += 1;
+        let next = bucket.first;
+        if next == slot {
+            self.link(slot, slot);
+        } else {
+            let previous = self.row(next).previous;
+            self.link(previous, slot);
+            self.link(slot, next);
+        }
+    }
+
+    /// Takes a row out of its bucket.
+    fn unfile(&mut self, slot: Slot) {
+        let Row { bucket: at, next, previous, .. } = *self.row(slot);
+        self.link(previous, next);
+        if let Some(bucket) = self.buckets.get_mut(&at) {
+            bucket.len -= 1;
+            if bucket.first == slot {
+                bucket.first = next;
+            }
+            if bucket.len == 0 {
+                self.buckets.remove(&at);
+            }
+        }
+    }
+
+    fn link(&mut self, previous: Slot, next: Slot) {
+        self.row_mut(previous).next = next;
+        self.row_mut(next).previous = previous;
+    }
+
+    fn row(&self, slot: Slot) -> &Row {
+        &self.rows[slot.index()]
+    }
+
+    fn row_mut(&mut self, slot: Slot) -> &mut Row {
+        &mut self.rows[slot.index()]
+    }
+}
+
+impl Row {
+    fn subject(&self) -> Option<Subject> {
+        unpack(&self.packed).0
+    }
+
+    fn record(&self) -> Record {
+        let (subject, body) = unpack(&self.packed);
+        Record {
+            revision: self.revision,
+            subject,
+            expires_at: self.expires_at,
+            body: Body(body.to_vec()),
+        }
+    }
+}
+
+impl Slot {
+    const MIN: Self = Self(std::num::NonZeroU32::MIN);
+    const MAX: Self = Self(std::num::NonZeroU32::MAX);
+
+    /// # Panics
+    ///
+    /// At 2^32 - 1 rows, which take 320 GiB in one of 64 shards.
+    fn new(index: usize) -> Self {
+        let number = u32::try_from(index + 1).ok().and_then(std::num::NonZeroU32::new);
+        Self(number.expect("a shard has fewer than 2^32 rows"))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+/// Writes a subject and a body into one allocation: a byte that says whether
+/// there is a subject, the subject, the body.
+fn pack(record: &Record) -> Box<[u8]> {
+    let subject: &[u8] = record.subject.as_ref().map_or(&[], |subject| subject.as_bytes());
+    let mut packed = Vec::with_capacity(1 + subject.len() + record.body.len());
+    packed.push(u8::from(record.subject.is_some()));
+    packed.extend_from_slice(subject);
+    packed.extend_from_slice(&record.body);
+    packed.into_boxed_slice()
+}
+
+fn unpack(packed: &[u8]) -> (Option<Subject>, &[u8]) {
+    match packed {
+        [1, packed @ ..] => match packed.split_first_chunk() {
+            Some((subject, body)) => (Some(Subject::from_hash(*subject)), body),
+            None => (None, packed),
+        },
+        [_, body @ ..] => (None, body),
+        [] => (None, &[]),
+    }
+}
+
+fn prefix(subject: &Subject) -> u32 {
+    let [a, b, c, d, ..] = *subject.as_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Returns the bucket of a deadline: 2^14 milliseconds each. Later deadlines
+/// have the same bucket or a later one; all before 1970 and all after the year
+/// 4199 share one.
+fn bucket_of(deadline: Timestamp) -> u32 {
+    (deadline.as_millis() >> 14).clamp(0, u32::MAX.into()) as u32
+}

@@ -1,0 +1,122 @@
+//! What holds for the memory store alone.
+
+use std::sync::Arc;
+
+use typed_session::Subject;
+use typed_session::store::{ErrorKind, Inserted, MemoryStore, Replaced, Revision, Store};
+
+use crate::{at, contract, key, numbered, record, tombstone};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_contract_holds() {
+    let store = Arc::new(MemoryStore::new());
+    contract::holds(store.clone()).await;
+    assert_eq!(store.len(), 0);
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_new_sessions_and_keeps_the_others() {
+    let store = MemoryStore::with_capacity_limit(3);
+    for number in 0..3 {
+        let inserted = store.insert(&numbered(number), &record(1, None, 5)).await.unwrap();
+        assert_eq!(inserted, Inserted::Created);
+    }
+    let refused = store.insert(&numbered(3), &record(1, None, 5)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(store.len(), 3);
+    assert_eq!(store.load(&numbered(3)).await.unwrap(), None);
+
+    // Everything but a new session goes on.
+    let exists = store.insert(&numbered(0), &record(1, None, 5)).await.unwrap();
+    assert_eq!(exists, Inserted::Exists);
+    let first = Revision::from_u64(1);
+    let done = store.replace(&numbered(0), first, &record(2, None, 9)).await.unwrap();
+    assert_eq!(done, Replaced::Done);
+    store.touch(&numbered(1), at(9)).await.unwrap();
+    store.end(&numbered(2), &tombstone(9)).await.unwrap();
+    assert_eq!(store.len(), 3);
+    store.end(&numbered(4), &tombstone(5)).await.unwrap();
+    assert_eq!(store.len(), 4);
+
+    // The tombstone above the limit goes first.
+    assert_eq!(store.remove_expired(at(5), 9).await.unwrap(), 1);
+    assert!(store.insert(&numbered(3), &record(1, None, 5)).await.is_err());
+    assert_eq!(store.remove_expired(at(9), 1).await.unwrap(), 1);
+    let inserted = store.insert(&numbered(3), &record(1, None, 5)).await.unwrap();
+    assert_eq!(inserted, Inserted::Created);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_limit_is_exact_when_many_insert_at_once() {
+    let store = Arc::new(MemoryStore::with_capacity_limit(100));
+    let insert = |writer: u64| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..50 {
+                let _ = store.insert(&numbered(100 * writer + number), &record(1, None, 5)).await;
+            }
+        })
+    };
+    for task in (0..4).map(insert).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(store.len(), 100);
+    assert_eq!(store.remove_expired(at(5), 1000).await.unwrap(), 100);
+    assert!(store.is_empty());
+}
+
+#[tokio::test]
+async fn keys_alike_in_many_bytes_are_told_apart() {
+    let store = MemoryStore::new();
+    let alike = |n: u32, place: usize| {
+        let mut bytes = [0; 32];
+        bytes[place..place + 4].copy_from_slice(&n.to_be_bytes());
+        typed_session::SessionKey::from_bytes(bytes)
+    };
+    let alice = Subject::from("alice");
+    for place in [0, 5, 28] {
+        for n in 1..3000 {
+            let its = record(n.into(), Some("alice"), n.into());
+            assert_eq!(store.insert(&alike(n, place), &its).await.unwrap(), Inserted::Created);
+        }
+        for n in 1..3000 {
+            let its = record(n.into(), Some("alice"), n.into());
+            assert_eq!(store.load(&alike(n, place)).await.unwrap(), Some(its));
+        }
+        let keys = store.sessions_of(&alice, None, usize::MAX).await.unwrap();
+        assert_eq!(keys.len(), 2999);
+        assert!(keys.is_sorted());
+        assert_eq!(store.remove_expired(at(i64::MAX), usize::MAX).await.unwrap(), 2999);
+    }
+}
+
+#[tokio::test]
+async fn rows_removed_are_used_again() {
+    let store = MemoryStore::new();
+    for round in 0..20 {
+        for number in 0..1000 {
+            // One in three outlives its round.
+            let deadline = round + i64::from(number % 3 == 0);
+            let its = record(1, Some("alice"), deadline << 20);
+            let key = numbered(10_000 * round.unsigned_abs() + number);
+            assert_eq!(store.insert(&key, &its).await.unwrap(), Inserted::Created);
+        }
+        store.remove_expired(at(round << 20), usize::MAX).await.unwrap();
+        assert_eq!(store.len(), 334);
+        let keys = store.sessions_of(&"alice".into(), None, usize::MAX).await.unwrap();
+        assert_eq!(keys.len(), 334);
+        for key in keys {
+            assert!(store.load(&key).await.unwrap().is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_debugs_without_data() {
+    let store = MemoryStore::new();
+    assert_eq!(
+        store.insert(&key(1), &record(1, Some("alice"), 0)).await.unwrap(),
+        Inserted::Created
+    );
+    assert_eq!(format!("{store:?}"), "MemoryStore { len: 1, .. }");
+}

@@ -1,0 +1,331 @@
+//! What holds for the SQLite store alone.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, Executor, Row};
+use tempfile::TempDir;
+use typed_session::Record;
+use typed_session::store::{ErrorKind, Inserted, Replaced, Revision, SqliteStore, Store};
+
+use crate::{at, contract, key, numbered, record, tombstone};
+
+fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+}
+
+async fn pool(dir: &TempDir) -> SqlitePool {
+    SqlitePool::connect_with(options(&dir.path().join("sessions.db"))).await.unwrap()
+}
+
+async fn store(dir: &TempDir) -> (SqliteStore, SqlitePool) {
+    let pool = pool(dir).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    (store, pool)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_contract_holds() {
+    let dir = TempDir::new().unwrap();
+    contract::holds(Arc::new(store(&dir).await.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_contract_holds_for_one_connection_in_memory() {
+    let options = SqlitePoolOptions::new().max_connections(1);
+    let store = SqliteStore::new(options.connect("sqlite::memory:").await.unwrap());
+    store.migrate().await.unwrap();
+    contract::holds(Arc::new(store)).await;
+}
+
+#[tokio::test]
+async fn a_table_name_is_letters_digits_and_underscores() {
+    let dir = TempDir::new().unwrap();
+    let (store, pool) = store(&dir).await;
+    let long = "x".repeat(49);
+    for wrong in ["", "1st", "a b", "a\"b", "a;b", "a.b", "é", "a-b", "sqlite_a", "SQLite_a", &long]
+    {
+        assert!(store.clone().table(wrong).is_err(), "{wrong}");
+    }
+    for right in ["a", "_1", "Order", "select", &long[1..]] {
+        let other = store.clone().table(right).unwrap();
+        other.migrate().await.unwrap();
+        let inserted = other.insert(&key(1), &record(1, None, 5)).await.unwrap();
+        assert_eq!(inserted, Inserted::Created, "{right}");
+        let count = format!("SELECT count(*) FROM \"{right}\"");
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&pool).await.unwrap();
+        assert_eq!(count, 1);
+    }
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn any_number_of_processes_migrate_at_once() {
+    let dir = TempDir::new().unwrap();
+    let mut pools = Vec::new();
+    for _ in 0..8 {
+        pools.push(pool(&dir).await);
+    }
+    let start = Arc::new(tokio::sync::Barrier::new(pools.len()));
+    let migrate = |pool: &SqlitePool| {
+        let (start, store) = (start.clone(), SqliteStore::new(pool.clone()));
+        tokio::spawn(async move {
+            start.wait().await;
+            store.migrate().await.unwrap();
+            store.migrate().await.unwrap();
+        })
+    };
+    for task in pools.iter().map(migrate).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let objects = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'typed_sessions%'";
+    let objects: i64 = sqlx::query_scalar(objects).fetch_one(&pools[0]).await.unwrap();
+    assert_eq!(objects, 3);
+}
+
+#[tokio::test]
+async fn the_schema_is_this_one() {
+    let dir = TempDir::new().unwrap();
+    let schema = SqliteStore::new(pool(&dir).await).table("visits").unwrap().schema();
+    assert_eq!(
+        schema,
+        r#"CREATE TABLE IF NOT EXISTS "visits" (
+    key        BLOB    NOT NULL PRIMARY KEY,
+    revision   INTEGER NOT NULL,
+    subject    BLOB,
+    expires_at INTEGER NOT NULL, -- milliseconds since 1970
+    body       BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS "visits_expires_at" ON "visits" (expires_at);
+CREATE INDEX IF NOT EXISTS "visits_subject" ON "visits" (subject, key)
+    WHERE subject IS NOT NULL;
+"#
+    );
+}
+
+#[tokio::test]
+async fn no_statement_scans_the_table_or_sorts() {
+    let dir = TempDir::new().unwrap();
+    let (_, pool) = store(&dir).await;
+    // The statements of `src/store/sqlite.rs`, as it says them.
+    let source = include_str!("../../src/store/sqlite.rs");
+    let statements: Vec<&str> =
+        source.split("r#\"").skip(1).map(|rest| rest.split("\"#;").next().unwrap()).collect();
+    assert_eq!(statements.len(), 7);
+    let mut plans = Vec::new();
+    for statement in statements {
+        let explain = format!("EXPLAIN QUERY PLAN {statement}");
+        for row in pool.fetch_all(AssertSqlSafe(explain)).await.unwrap() {
+            plans.push(row.get::<String, _>("detail"));
+        }
+    }
+    assert_eq!(
+        plans,
+        [
+            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
+            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
+            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
+            "SEARCH typed_sessions USING COVERING INDEX typed_sessions_subject (subject=? AND key>?)",
+            "SEARCH typed_sessions USING PRIMARY KEY (key=?)",
+            "LIST SUBQUERY 1",
+            "SEARCH typed_sessions USING COVERING INDEX typed_sessions_expires_at (expires_at<?)",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn sessions_outlive_the_process() {
+    let dir = TempDir::new().unwrap();
+    let there = record(5, Some("alice"), 1_700_000_000_123);
+    {
+        let (store, pool) = store(&dir).await;
+        assert_eq!(store.insert(&key(1), &there).await.unwrap(), Inserted::Created);
+        store.end(&key(2), &tombstone(9)).await.unwrap();
+        pool.close().await;
+    }
+    let (store, _) = store(&dir).await;
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(there));
+    assert_eq!(store.load(&key(2)).await.unwrap(), Some(tombstone(9)));
+    assert_eq!(store.sessions_of(&"alice".into(), None, 9).await.unwrap(), [key(1)]);
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_in_the_file_before_anything_is_closed() {
+    let dir = TempDir::new().unwrap();
+    let (store, _open) = store(&dir).await;
+    for number in 0..50 {
+        let inserted = store.insert(&numbered(number), &record(1, None, 5)).await.unwrap();
+        assert_eq!(inserted, Inserted::Created);
+    }
+    // What a killed process leaves: its files, as they are at this moment.
+    let after = TempDir::new().unwrap();
+    for name in ["sessions.db", "sessions.db-wal"] {
+        std::fs::copy(dir.path().join(name), after.path().join(name)).unwrap();
+    }
+    let store = SqliteStore::new(pool(&after).await);
+    for number in 0..50 {
+        assert_eq!(store.load(&numbered(number)).await.unwrap(), Some(record(1, None, 5)));
+    }
+}
+
+#[tokio::test]
+async fn a_senseless_row_is_corrupt_and_not_absent() {
+    let dir = TempDir::new().unwrap();
+    let (store, pool) = store(&dir).await;
+    for (column, value) in [("revision", "-1"), ("subject", "x'0102'"), ("subject", "x''")] {
+        store.remove_expired(at(9), 9).await.unwrap();
+        assert_eq!(store.insert(&key(1), &record(1, None, 5)).await.unwrap(), Inserted::Created);
+        let spoil = format!("UPDATE typed_sessions SET {column} = {value}");
+        pool.execute(AssertSqlSafe(spoil)).await.unwrap();
+        let error = store.load(&key(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{column}");
+        let error = store.replace(&key(1), Revision::from_u64(9), &record(10, None, 5)).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt, "{column}");
+    }
+    let spoil = "UPDATE typed_sessions SET key = x'01', subject = x'02'";
+    pool.execute(spoil).await.unwrap();
+    pool.execute(sqlx::query("UPDATE typed_sessions SET subject = ?1").bind(subject()))
+        .await
+        .unwrap();
+    let error = store.sessions_of(&"alice".into(), None, 9).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+fn subject() -> Vec<u8> {
+    typed_session::Subject::from("alice").as_bytes().to_vec()
+}
+
+#[tokio::test]
+async fn columns_of_other_types_are_corrupt() {
+    let dir = TempDir::new().unwrap();
+    let pool = pool(&dir).await;
+    // A table of somebody else's making, without STRICT.
+    pool.execute("CREATE TABLE typed_sessions (key, revision, subject, expires_at, body)")
+        .await
+        .unwrap();
+    let insert = "INSERT INTO typed_sessions VALUES (?1, 'one', NULL, 5, x'00')";
+    pool.execute(sqlx::query(insert).bind(vec![1; 32])).await.unwrap();
+    let error = SqliteStore::new(pool).load(&key(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_corrupt() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("sessions.db");
+    std::fs::write(&file, [b'x'; 4096]).unwrap();
+    let pool = SqlitePoolOptions::new()
+        .acquire_timeout(Duration::from_millis(50))
+        .connect_lazy_with(SqliteConnectOptions::new().filename(&file));
+    let error = SqliteStore::new(pool).load(&key(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_busy_database_is_unavailable() {
+    let dir = TempDir::new().unwrap();
+    let (store, holder) = store(&dir).await;
+    assert_eq!(store.insert(&key(1), &record(1, None, 5)).await.unwrap(), Inserted::Created);
+    let mut writer = holder.acquire().await.unwrap();
+    writer.execute("BEGIN IMMEDIATE").await.unwrap();
+
+    let options = options(&dir.path().join("sessions.db")).busy_timeout(Duration::from_millis(1));
+    let store = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
+    let first = Revision::from_u64(1);
+    let errors = [
+        store.insert(&key(2), &record(1, None, 5)).await.unwrap_err(),
+        store.replace(&key(1), first, &record(2, None, 5)).await.unwrap_err(),
+        store.touch(&key(1), at(9)).await.unwrap_err(),
+        store.end(&key(1), &tombstone(9)).await.unwrap_err(),
+        store.remove_expired(at(9), 9).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    // Readers do not wait for writers.
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(1, None, 5)));
+    writer.execute("COMMIT").await.unwrap();
+    let done = store.replace(&key(1), first, &record(2, None, 5)).await.unwrap();
+    assert_eq!(done, Replaced::Done);
+}
+
+#[tokio::test]
+async fn a_pool_that_is_closed_or_used_up_is_unavailable() {
+    let dir = TempDir::new().unwrap();
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_millis(1))
+        .connect_lazy_with(options(&dir.path().join("sessions.db")));
+    let store = SqliteStore::new(pool.clone());
+    let taken = pool.acquire().await;
+    if taken.is_ok() {
+        assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    drop(taken);
+    pool.close().await;
+    assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_is_unavailable() {
+    let dir = TempDir::new().unwrap();
+    let missing = SqliteConnectOptions::new().filename(dir.path().join("missing/sessions.db"));
+    let store = SqliteStore::new(SqlitePool::connect_lazy_with(missing));
+    assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_missing_table_is_neither_an_outage_nor_an_absent_session() {
+    let dir = TempDir::new().unwrap();
+    let store = SqliteStore::new(pool(&dir).await);
+    assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Other);
+}
+
+#[tokio::test]
+async fn errors_and_debug_show_no_data() {
+    let dir = TempDir::new().unwrap();
+    let (store, pool) = store(&dir).await;
+    assert_eq!(format!("{store:?}"), r#"SqliteStore { table: "typed_sessions", .. }"#);
+    pool.execute(
+        "CREATE TRIGGER t BEFORE INSERT ON typed_sessions BEGIN SELECT raise(FAIL, 'no'); END",
+    )
+    .await
+    .unwrap();
+    let secret = Record { body: b"secret".to_vec().into(), ..record(1, Some("alice"), 5) };
+    let error = store.insert(&key(0xab), &secret).await.unwrap_err();
+    let text = format!("{error} {error:?}");
+    for data in ["secret", "[115, 101", "abab", "[171", &key(0xab).to_string()] {
+        assert!(!text.contains(data), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_verb_that_is_dropped_leaves_no_lock() {
+    let dir = TempDir::new().unwrap();
+    let (store, _pool) = store(&dir).await;
+    for number in 0..200 {
+        // Polled a few times, then dropped at whatever it was doing.
+        let key = numbered(number);
+        let (first, second) = (record(1, Some("alice"), 5), record(2, None, 5));
+        let verbs = async {
+            let _ = store.insert(&key, &first).await;
+            let _ = store.replace(&key, first.revision, &second).await;
+        };
+        let polls = async {
+            for _ in 0..number % 40 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! { () = verbs => (), () = polls => () }
+    }
+    for number in 0..200 {
+        store.end(&numbered(number), &tombstone(9)).await.unwrap();
+        assert_eq!(store.load(&numbered(number)).await.unwrap(), Some(tombstone(9)));
+    }
+}
