@@ -403,9 +403,7 @@ impl Store for WrongStore {
             (Mistake::ReplaceIgnoresRevision | Mistake::ReplaceUpserts, Some(there)) => {
                 there.revision != Revision::ENDED
             }
-            (Mistake::ReplaceTakesTombstones, Some(there))
-                if there.revision == Revision::ENDED =>
-            {
+            (Mistake::ReplaceTakesTombstones, Some(there)) if there.revision == Revision::ENDED => {
                 true
             }
             (Mistake::ReplaceTakesOlder, Some(there)) => there.revision <= expected,
@@ -446,8 +444,7 @@ impl Store for WrongStore {
                 self.put(&mut rows, key, &new, self.index(Mistake::ReplaceSkipsIndex));
             }
         }
-        if self.makes(Mistake::ReplaceInTwoSteps)
-            || self.makes(Mistake::ReplaceInTwoStepsUnderLock)
+        if self.makes(Mistake::ReplaceInTwoSteps) || self.makes(Mistake::ReplaceInTwoStepsUnderLock)
         {
             yield_now().await;
             self.put(&mut self.rows(), key, &new, Index::Written);

@@ -40,8 +40,7 @@ fn races_run_on_threads_if_they_are_given() {
 #[test]
 fn a_violation_says_the_sentence_what_happened_and_the_seed() {
     let check = Suite::new().seed(42);
-    let violation =
-        run(check.check(async || WrongStore::new(Mistake::TouchCreates))).unwrap_err();
+    let violation = run(check.check(async || WrongStore::new(Mistake::TouchCreates))).unwrap_err();
     assert_eq!(
         violation.to_string(),
         "the store breaks its contract (TouchNeverCreates):\n  \
@@ -60,8 +59,7 @@ fn a_violation_says_the_sentence_what_happened_and_the_seed() {
 #[test]
 fn a_race_that_breaks_a_rule_prints_its_order() {
     let suite = Suite::new().seed(1).skip(Rule::SweepOrTouch);
-    let violation =
-        run(suite.check(async || WrongStore::new(Mistake::EndInTwoSteps))).unwrap_err();
+    let violation = run(suite.check(async || WrongStore::new(Mistake::EndInTwoSteps))).unwrap_err();
     let text = violation.to_string();
     assert!(text.contains("in the order: A B"), "{text}");
     assert!(text.contains("no order of these calls explains their answers"), "{text}");

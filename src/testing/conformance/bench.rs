@@ -321,10 +321,13 @@ pub(super) fn alike(when: &str, got: &Record, wanted: &Record) -> Check {
     }
     if got.body != wanted.body {
         let at = got.body.iter().zip(wanted.body.iter()).position(|(got, wanted)| got != wanted);
-        wrong.insert("body", match at {
-            Some(at) => format!("another from byte {at} on"),
-            None => format!("{} bytes, not {}", got.body.len(), wanted.body.len()),
-        });
+        wrong.insert(
+            "body",
+            match at {
+                Some(at) => format!("another from byte {at} on"),
+                None => format!("{} bytes, not {}", got.body.len(), wanted.body.len()),
+            },
+        );
     }
     if wrong.is_empty() {
         return Ok(());

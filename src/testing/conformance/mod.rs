@@ -207,10 +207,7 @@ impl Suite {
     /// # Errors
     ///
     /// The first rule that is broken.
-    pub async fn check<S: Store>(
-        &self,
-        fresh: impl AsyncFn() -> S,
-    ) -> Result<Report, Violation> {
+    pub async fn check<S: Store>(&self, fresh: impl AsyncFn() -> S) -> Result<Report, Violation> {
         let mut report = Report { seed: self.seed, kept: Vec::new(), skipped: Vec::new() };
         for rule in Rule::ALL {
             if self.skipped.contains(&rule) {

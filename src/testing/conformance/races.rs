@@ -266,10 +266,7 @@ pub(super) async fn sweep_or_touch<S: Store>(bench: &Bench<S>) -> Check {
     let due = Record { expires_at: LONG_AGO, ..bench.live(1) };
     let moved = Record { expires_at: later, ..due.clone() };
     let next = Record { expires_at: later, ..bench.live(2) };
-    let changes = [
-        (Op::Touch(later), &moved),
-        (Op::Replace(due.revision, next.clone()), &next),
-    ];
+    let changes = [(Op::Touch(later), &moved), (Op::Replace(due.revision, next.clone()), &next)];
     for (op, after) in changes {
         let scenario = async || {
             bench.drain(later).await?;
@@ -351,12 +348,7 @@ fn jobs_of<S: Store>(bench: &Bench<S>, key: SessionKey, history: &History, ops: 
 
 /// Tries a few calls on one key in every order, dropping up to `drops` of them,
 /// and looks for an explanation of their answers and of what is there at last.
-async fn explain_all<S: Store>(
-    bench: &Bench<S>,
-    start: &State,
-    ops: &[Op],
-    drops: usize,
-) -> Check {
+async fn explain_all<S: Store>(bench: &Bench<S>, start: &State, ops: &[Op], drops: usize) -> Check {
     let scenario = async || {
         let key = begin(bench, start).await?;
         let history = History::default();
