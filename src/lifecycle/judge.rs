@@ -75,20 +75,25 @@ pub(super) fn judge<T: SessionData>(
         }
         None => return Judgement::Dead(Verdict::Undecodable),
     };
-    let shown = match verify(id, &live.ids, cx) {
-        Ok(shown) => shown,
-        Err(Wrong::OutOfGrace) => return Judgement::Reused,
-        Err(Wrong::Superseded) => return Judgement::Dead(Verdict::Superseded),
-        Err(Wrong::Forged) => return Judgement::Dead(Verdict::Forged),
-    };
+    let shown = verify(id, &live.ids, cx);
+    if let Err(Wrong::Forged) = shown {
+        return Judgement::Dead(Verdict::Forged);
+    }
     // Invariant: both deadlines are checked here, on every load; whatever the
-    // store thinks of them.
+    // store thinks of them. For the old ids too: a session that is over forbids
+    // nobody to begin a new one.
     if cx.now >= live.absolute_deadline {
         return Judgement::Dead(Verdict::AbsoluteExpired);
     }
     if cx.now >= record.expires_at {
         return Judgement::Dead(Verdict::IdleExpired);
     }
+    let shown = match shown {
+        Ok(shown) => shown,
+        Err(Wrong::OutOfGrace) => return Judgement::Reused,
+        Err(Wrong::Superseded) => return Judgement::Dead(Verdict::Superseded),
+        Err(Wrong::Forged) => return Judgement::Dead(Verdict::Forged),
+    };
     let data = live.encoding().and_then(|encoding| {
         encoding.decode(live.version, record.body.get(live.data_at..).unwrap_or_default())
     });

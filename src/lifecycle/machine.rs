@@ -123,9 +123,8 @@ enum Asked {
     Namesake,
     /// What is there by now.
     Newer,
-    Touch {
-        resend: bool,
-    },
+    /// To move the idle deadline; and the id to offer once more.
+    Touch(Option<SessionId>),
     Tombstone,
     UnconditionalEnd,
 }
@@ -452,9 +451,9 @@ impl<T: SessionData> Machine<T> {
                 }
                 Ok(Step::Done)
             }
-            Planned::Touch { key, expires_at, resend } => {
+            Planned::Touch { key, expires_at, offer } => {
                 loaded.wishes.fulfil(loaded.wishes.last);
-                self.asked = Asked::Touch { resend };
+                self.asked = Asked::Touch(offer);
                 Ok(Step::Call(Call::Touch { key, expires_at }))
             }
             Planned::Write(attempt, staged) => {
@@ -535,23 +534,22 @@ impl<T: SessionData> Machine<T> {
                     Err(error)
                 }
             }
-            (Asked::Touch { resend }, answer) => {
+            (Asked::Touch(offer), answer) => {
                 let Some(held) = self.loaded_mut().and_then(|loaded| loaded.held.as_mut()) else {
                     return Ok(Step::Done);
                 };
                 match answer {
                     Ok(_) => {
                         held.expires_at = held.live.expires_at(cx.now).max(held.expires_at);
-                        let (id, cookie, expires_at) =
-                            (held.id.clone(), held.live.cookie, held.expires_at);
-                        if resend {
-                            set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
-                        }
                     }
                     Err(error) => {
                         let key = Some(held.key);
                         cx.observer.event(&Event::Failed { key, error: &Error::Store(error) });
                     }
+                }
+                let (cookie, expires_at) = (held.live.cookie, held.expires_at);
+                if let Some(id) = offer {
+                    set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
             }
@@ -771,7 +769,7 @@ enum Planned<T> {
     Touch {
         key: SessionKey,
         expires_at: Timestamp,
-        resend: bool,
+        offer: Option<SessionId>,
     },
     /// A record to store, and the staged data in it.
     Write(Box<Attempt>, Option<T>),
@@ -876,9 +874,12 @@ fn plan<T: SessionData>(
         }
     };
 
-    if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() {
+    // Not by a touch, because that does not tell whether this id is still the
+    // session's: the cookie of a login must not be overwritten by a renewal.
+    let renews = set_cookie.is_some() && live.ids.successor.is_none();
+    if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() && !renews {
         return Ok(if touch_due {
-            Planned::Touch { key: held.key, expires_at, resend: set_cookie.is_some() }
+            Planned::Touch { key: held.key, expires_at, offer: set_cookie }
         } else {
             Planned::Nothing { offer: set_cookie }
         });

@@ -1,4 +1,14 @@
-//! The core's values, as a user of the crate sees them.
+//! The core, as a user of the crate sees it: bytes in, strings out.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod cookie;
+#[cfg(feature = "testing")]
+mod lifecycle_table;
+#[cfg(feature = "testing")]
+mod merge;
+#[cfg(feature = "testing")]
 mod transact;
+#[cfg(feature = "testing")]
+mod verdicts;
+#[cfg(feature = "testing")]
+mod world;

@@ -1,0 +1,3 @@
+//! What several requests made of one session, brought together.
+
+mod commit;

@@ -1,0 +1,258 @@
+//! A small world for stories: a shop, its store, a clock, and browsers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use typed_session::store::MemoryStore;
+use typed_session::testing::browser::Browser;
+use typed_session::testing::schedule::run;
+use typed_session::testing::{Calls, Faults, Faulty, ManualClock, SeededEntropy, Spied, Spy};
+use typed_session::{
+    Error, Event, Exchange, Observer, Outcome, Session, SessionData, SessionLayer, Subject,
+    Timestamp, Verdict,
+};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where all of it happens.
+pub(crate) const URL: &str = "https://shop.example/";
+
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// The data of the sessions.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Shop {
+    pub(crate) user: Option<String>,
+    pub(crate) visits: u64,
+    pub(crate) note: String,
+    pub(crate) basket: Vec<String>,
+    pub(crate) preferences: HashMap<String, String>,
+    pub(crate) language: String,
+}
+
+impl SessionData for Shop {
+    fn subject(&self) -> Option<Subject> {
+        self.user.as_ref().map(Subject::from)
+    }
+
+    fn carry(from: &Self, to: &mut Self) {
+        if to.language.is_empty() {
+            to.language.clone_from(&from.language);
+        }
+    }
+}
+
+pub(crate) type Store = Spy<Faulty<Arc<MemoryStore>>>;
+
+/// One server, its store, and the time.
+pub(crate) struct World<T = Shop> {
+    pub(crate) sessions: SessionLayer<T, Store>,
+    pub(crate) rows: Arc<MemoryStore>,
+    pub(crate) clock: ManualClock,
+    pub(crate) spied: Spied,
+    pub(crate) faults: Faults,
+    pub(crate) events: Events,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::of()
+    }
+}
+
+impl<T: SessionData> World<T> {
+    pub(crate) fn of() -> Self {
+        Self::with(|sessions| sessions)
+    }
+
+    /// A world whose layer is set up in its own way.
+    pub(crate) fn with(
+        set_up: impl FnOnce(SessionLayer<T, Store>) -> SessionLayer<T, Store>,
+    ) -> Self {
+        let rows = Arc::new(MemoryStore::new());
+        let faulty = Faulty::new(Arc::clone(&rows));
+        let faults = faulty.faults();
+        let store = Spy::new(faulty);
+        let spied = store.handle();
+        let clock = ManualClock::at(START);
+        let events = Events::default();
+        let sessions = SessionLayer::new(store)
+            .clock(clock.clone())
+            .dangerous_entropy(SeededEntropy::new(1))
+            .observer(events.clone());
+        Self { sessions: set_up(sessions), rows, clock, spied, faults, events }
+    }
+
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.clock.clone())
+    }
+
+    /// A request of this browser; its answer is for [`close`](Self::close).
+    pub(crate) fn open(&self, browser: &Browser) -> Exchange<T, Store> {
+        self.open_with(browser.cookie_header(URL).as_deref())
+    }
+
+    pub(crate) fn open_with(&self, cookie: Option<&str>) -> Exchange<T, Store> {
+        self.sessions.open(cookie.map(str::as_bytes))
+    }
+
+    /// The end of a request, whose answer does not reach any browser yet.
+    #[track_caller]
+    pub(crate) fn close(&self, exchange: Exchange<T, Store>) -> Answer {
+        Answer::of(run(exchange.finish()))
+    }
+
+    /// A request whose answer does not reach the browser yet.
+    #[track_caller]
+    pub(crate) fn ask<R>(
+        &self,
+        cookie: Option<&str>,
+        handler: impl AsyncFnOnce(&Session<T>) -> R,
+    ) -> (R, Answer) {
+        self.spied.take();
+        let exchange = self.open_with(cookie);
+        let (result, verdict) = run(async {
+            let session = exchange.session().await.expect("the session loads");
+            (handler(&session).await, session.verdict())
+        });
+        let answer = self.close(exchange);
+        (result, Answer { calls: self.spied.calls(), verdict, ..answer })
+    }
+
+    /// A request whose answer the browser gets.
+    #[track_caller]
+    pub(crate) fn visit<R>(
+        &self,
+        browser: &Browser,
+        handler: impl AsyncFnOnce(&Session<T>) -> R,
+    ) -> (R, Answer) {
+        let (result, answer) = self.ask(browser.cookie_header(URL).as_deref(), handler);
+        answer.reach(browser);
+        (result, answer)
+    }
+
+    /// A request that reads.
+    #[track_caller]
+    pub(crate) fn read(&self, browser: &Browser) -> (T, Answer)
+    where
+        T: Clone,
+    {
+        self.visit(browser, async |session| session.read(T::clone))
+    }
+
+    /// A request that changes the data, and must succeed.
+    #[track_caller]
+    pub(crate) fn change(&self, browser: &Browser, f: impl FnOnce(&mut T)) -> Answer {
+        let ((), answer) = self.visit(browser, async |session| session.update(f));
+        answer.is_fine();
+        answer
+    }
+}
+
+impl World {
+    #[track_caller]
+    pub(crate) fn log_in(&self, browser: &Browser, user: &str) -> Answer {
+        self.change(browser, |shop| shop.user = Some(user.to_owned()))
+    }
+}
+
+/// What came back from a request.
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    pub(crate) verdict: Verdict,
+    pub(crate) calls: Calls,
+}
+
+impl Answer {
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        let answer = Self { outcome, verdict: Verdict::New, calls: Calls::default() };
+        let lines = answer.headers("set-cookie");
+        assert!(lines.len() <= 1, "at most one Set-Cookie: {lines:?}");
+        if !lines.is_empty() || answer.outcome.error.is_some() {
+            let caching = answer.headers("cache-control");
+            assert_eq!(caching, ["no-store"], "no cookie and no failure is for a cache");
+        }
+        answer
+    }
+
+    fn headers(&self, name: &str) -> Vec<&str> {
+        self.outcome.effects.headers().filter(|h| h.name == name).map(|h| h.value).collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).first().copied()
+    }
+
+    pub(crate) fn set_cookie(&self) -> Option<&str> {
+        self.outcome.effects.set_cookie()
+    }
+
+    /// The browser gets it, and must take its cookie.
+    #[track_caller]
+    pub(crate) fn reach(&self, browser: &Browser) {
+        for taken in browser.receive(URL, self.headers("set-cookie")) {
+            taken.expect("the browser takes the cookie");
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.outcome.error.as_ref().map_or(200, Error::status)
+    }
+
+    #[track_caller]
+    pub(crate) fn is_fine(&self) {
+        if let Some(error) = &self.outcome.error {
+            panic!("the request failed: {error:?}");
+        }
+    }
+
+    /// The whole cookie, as a request would carry it.
+    #[track_caller]
+    pub(crate) fn cookie(&self) -> String {
+        let line = self.set_cookie().expect("a Set-Cookie");
+        line.split(';').next().unwrap().to_owned()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status())
+            .field("set_cookie", &self.set_cookie())
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All that was observed, as text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Events(Arc<Mutex<Vec<String>>>);
+
+impl Events {
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    /// The names of the events since they were last taken.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.take().iter().map(|text| text.split([' ', '{']).next().unwrap().to_owned()).collect()
+    }
+}
+
+impl Observer for Events {
+    fn event(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+/// The value of our cookie in a header.
+pub(crate) fn id_of(cookie: &str) -> &str {
+    cookie.split('=').nth(1).unwrap().split(';').next().unwrap()
+}
