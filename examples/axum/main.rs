@@ -234,7 +234,9 @@ async fn run() -> Result<(), String> {
         .cookie(CookiePolicy::dangerous_plain_http_on_localhost())
         .observer(TracingObserver);
 
-    // ==== Clean-up of expired sessions: its loop starts here, on a clone of `sessions`. ====
+    // What has expired is dead at once; this gives its space back, now and every hour.
+    let hour = Duration::from_secs(60 * 60);
+    tokio::spawn(sessions.clone().sweep_every(hour, tokio::time::sleep));
 
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
