@@ -219,7 +219,7 @@ impl<T: SessionData> Session<T> {
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let mut first = true;
         loop {
-            let copy = self.0.machine().copy();
+            let copy = self.0.machine().copy()?;
             let Some(mut data) = copy else {
                 self.commit().await?;
                 continue;

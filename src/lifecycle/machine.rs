@@ -62,7 +62,7 @@ struct Loaded<T> {
     /// then this tells our own record from somebody else's.
     attempt: Option<Box<Attempt>>,
     /// Earlier attempts whose answers never came.
-    unanswered: Vec<Box<Attempt>>,
+    unanswered: Vec<Attempt>,
 }
 
 /// What the request wants, each with the number of the wish, so that a wish
@@ -220,14 +220,15 @@ impl<T: SessionData> Machine<T> {
 
     /// A copy of the data as it is in the store, for a transaction, or nothing
     /// if there is something to commit first.
-    pub(crate) fn copy(&self) -> Option<T> {
-        let loaded = self.loaded()?;
+    pub(crate) fn copy(&self) -> Result<Option<T>, Error> {
+        let Some(loaded) = self.loaded() else { return Ok(None) };
         if loaded.wishes.pending() || loaded.dying.is_some() || loaded.wishes.torn {
-            return None;
+            return Ok(None);
         }
         match &loaded.held {
-            Some(held) => decode(held),
-            None => Some(T::default()),
+            // What this request has stored itself may be data that does not decode.
+            Some(held) => decode(held).map(Some).ok_or(Error::Lost(Verdict::Undecodable)),
+            None => Ok(Some(T::default())),
         }
     }
 
@@ -437,7 +438,7 @@ impl<T: SessionData> Machine<T> {
             Some(held) => plan(held, &mut loaded.data, staged, &loaded.wishes, cx)?,
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
-                let mut unanswered = loaded.unanswered.iter().chain(&loaded.attempt);
+                let mut unanswered = loaded.unanswered.iter().chain(loaded.attempt.as_deref());
                 let id = unanswered.find(|attempt| attempt.created).map(|a| a.held.id.clone());
                 create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
             }
@@ -468,7 +469,7 @@ impl<T: SessionData> Machine<T> {
                     Some(held) => Call::Replace { key, expected: held.revision, record },
                     None => Call::Insert { key, record },
                 };
-                loaded.unanswered.extend(loaded.attempt.replace(attempt));
+                loaded.unanswered.extend(loaded.attempt.replace(attempt).map(|attempt| *attempt));
                 loaded.staged = staged;
                 self.asked = Asked::Attempt;
                 Ok(Step::Call(call))
@@ -676,9 +677,9 @@ impl<T: SessionData> Machine<T> {
         if loaded.attempt.as_deref().is_some_and(wrote) {
             return true;
         }
-        match loaded.unanswered.iter().position(|attempt| wrote(attempt)) {
+        match loaded.unanswered.iter().position(wrote) {
             Some(index) => {
-                loaded.attempt = Some(loaded.unanswered.swap_remove(index));
+                loaded.attempt = Some(Box::new(loaded.unanswered.swap_remove(index)));
                 true
             }
             None => false,

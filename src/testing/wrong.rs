@@ -403,9 +403,7 @@ impl Store for WrongStore {
             (Mistake::ReplaceIgnoresRevision | Mistake::ReplaceUpserts, Some(there)) => {
                 there.revision != Revision::ENDED
             }
-            (Mistake::ReplaceTakesTombstones, Some(there))
-                if there.revision == Revision::ENDED =>
-            {
+            (Mistake::ReplaceTakesTombstones, Some(there)) if there.revision == Revision::ENDED => {
                 true
             }
             (Mistake::ReplaceTakesOlder, Some(there)) => there.revision <= expected,
@@ -446,8 +444,7 @@ impl Store for WrongStore {
                 self.put(&mut rows, key, &new, self.index(Mistake::ReplaceSkipsIndex));
             }
         }
-        if self.makes(Mistake::ReplaceInTwoSteps)
-            || self.makes(Mistake::ReplaceInTwoStepsUnderLock)
+        if self.makes(Mistake::ReplaceInTwoSteps) || self.makes(Mistake::ReplaceInTwoStepsUnderLock)
         {
             yield_now().await;
             self.put(&mut self.rows(), key, &new, Index::Written);
@@ -501,13 +498,17 @@ impl Store for WrongStore {
         let key = self.key(key);
         let _lock = self.locked().await;
         self.before(key, tombstone).await;
-        if self.makes(Mistake::EndInTwoSteps) {
-            self.rows().records.remove(&key);
-            yield_now().await;
-        }
+        let removed = match self.mistake {
+            Mistake::EndInTwoSteps => {
+                let removed = self.rows().records.remove(&key);
+                yield_now().await;
+                removed
+            }
+            _ => None,
+        };
         let mut new = tombstone.clone();
         let mut rows = self.rows();
-        let there = rows.records.get(&key).cloned();
+        let there = rows.records.get(&key).cloned().or(removed);
         match self.mistake {
             Mistake::EndNeedsRecord if there.is_none() => return Ok(()),
             Mistake::EndDeletes => {

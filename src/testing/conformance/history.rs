@@ -179,9 +179,11 @@ impl History {
 /// Whether the events that are not yet `done` can follow from `state`.
 fn explain(events: &[Event], done: u64, state: &State) -> bool {
     let open = |(index, _): &(usize, &Event)| done >> index & 1 == 0;
-    let ends = events.iter().enumerate().filter(open).filter_map(|(_, event)| {
-        event.answered.as_ref().map(|(at, _)| *at)
-    });
+    let ends = events
+        .iter()
+        .enumerate()
+        .filter(open)
+        .filter_map(|(_, event)| event.answered.as_ref().map(|(at, _)| *at));
     // Nothing that begins after some open event has ended can come before it.
     let Some(horizon) = ends.min() else { return true };
     events.iter().enumerate().filter(open).filter(|(_, event)| event.called < horizon).any(
