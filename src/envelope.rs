@@ -51,9 +51,10 @@ const MAX_DEAD: usize = 8;
 
 /// A body, read; `data` of a live one is the rest of the bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once")]
 pub(crate) enum Envelope {
     Tombstone(Tombstone),
-    Live(Box<Live>),
+    Live(Live),
 }
 
 /// What is left of an ended session.
@@ -226,7 +227,7 @@ impl Envelope {
                 let ended_at = Timestamp::from_millis(unzigzag(input.varint()?));
                 (input.at == body.len()).then_some(Self::Tombstone(Tombstone { reason, ended_at }))
             }
-            LIVE => input.live().map(Box::new).map(Self::Live),
+            LIVE => input.live().map(Self::Live),
             _ => None,
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn judge<T: SessionData>(
 ) -> Judgement<T> {
     let Some(record) = record else { return Judgement::Dead(Verdict::Unknown) };
     let live = match Envelope::decode(&record.body) {
-        Some(Envelope::Live(live)) => *live,
+        Some(Envelope::Live(live)) => live,
         Some(Envelope::Tombstone(tombstone)) => {
             return Judgement::Dead(Verdict::Ended(tombstone.reason));
         }

@@ -113,8 +113,9 @@ struct Attempt {
 #[derive(Debug)]
 enum Asked {
     Nothing,
-    /// The candidate of this index; and the best verdict on those before it.
-    Candidate(usize, Verdict, Option<Box<Held>>),
+    /// The candidate of this index, by its key; and the best verdict on those
+    /// before it.
+    Candidate(usize, SessionKey, Verdict, Option<Box<Held>>),
     /// To end a session because one of its old ids was shown.
     EndOfReused(SessionKey, usize, Option<Box<Held>>),
     /// To write the attempt.
@@ -291,7 +292,7 @@ impl<T: SessionData> Machine<T> {
         match self.candidates.get(index) {
             Some(id) => {
                 let key = id.key();
-                self.asked = Asked::Candidate(index, verdict, unreadable);
+                self.asked = Asked::Candidate(index, key, verdict, unreadable);
                 Ok(Step::Call(Call::Load { key }))
             }
             None => {
@@ -317,13 +318,13 @@ impl<T: SessionData> Machine<T> {
     fn candidate_loaded(
         &mut self,
         index: usize,
+        key: SessionKey,
         best: Verdict,
         unreadable: Option<Box<Held>>,
         answer: store::Result<Option<Record>>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         let Some(id) = self.candidates.get(index) else { return Ok(Step::Done) };
-        let key = id.key();
         let judgement = match answer {
             Ok(record) => judge(id, key, record, cx),
             // A row that makes no sense must not be an outage for ever.
@@ -484,11 +485,11 @@ impl<T: SessionData> Machine<T> {
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match (std::mem::replace(&mut self.asked, Asked::Nothing), answer) {
-            (Asked::Candidate(index, best, unreadable), Ok(Answer::Loaded(record))) => {
-                self.candidate_loaded(index, best, unreadable, Ok(record), cx)
+            (Asked::Candidate(index, key, best, unreadable), Ok(Answer::Loaded(record))) => {
+                self.candidate_loaded(index, key, best, unreadable, Ok(record), cx)
             }
-            (Asked::Candidate(index, best, unreadable), Err(error)) => {
-                self.candidate_loaded(index, best, unreadable, Err(error), cx)
+            (Asked::Candidate(index, key, best, unreadable), Err(error)) => {
+                self.candidate_loaded(index, key, best, unreadable, Err(error), cx)
             }
             (Asked::EndOfReused(key, index, unreadable), answer) => {
                 match answer {
