@@ -884,10 +884,7 @@ fn plan<T: SessionData>(
             Planned::Nothing { offer: set_cookie }
         });
     }
-    let data = encoded.as_deref().unwrap_or(held.data());
-    let mut body = live.encode(data.len());
-    live.data_at = body.len();
-    body.extend_from_slice(data);
+    let body = live.encode(encoded.unwrap_or_else(|| held.data().to_vec()));
     let revision = held.revision.next(cx.step).ok_or(Error::Conflict)?;
     let wishes = pending.then_some(wishes.last);
     let after = Held {
@@ -920,7 +917,8 @@ fn unless_same<T: SessionData>(
     data: &T,
     encoding: Encoding,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let mut bytes = Vec::with_capacity(held.data().len() + 16);
+    // Room for the envelope too, with one more dead id in it.
+    let mut bytes = Vec::with_capacity(held.body.len() + 64);
     if held.live.version == T::VERSION
         && let Some(old) = held.live.encoding()
     {
@@ -1014,9 +1012,7 @@ fn create<T: SessionData>(
         version: T::VERSION,
         data_at: 0,
     };
-    let mut body = live.encode(encoded.len());
-    live.data_at = body.len();
-    body.extend_from_slice(&encoded);
+    let body = live.encode(encoded);
     let held = Held {
         key: id.key(),
         id: id.clone(),
@@ -1041,8 +1037,15 @@ fn create<T: SessionData>(
 /// The data's bytes, or nothing if it is the default: a session is created by
 /// the first real write.
 fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option<Vec<u8>>, Error> {
-    let (mut ours, mut default) = (Vec::with_capacity(128), Vec::with_capacity(128));
-    encoding.encode(data, &mut ours)?;
-    encoding.encode(&T::default(), &mut default)?;
-    Ok(if encoding.equal(&ours, &default) { None } else { Some(ours) })
+    let mut bytes = Vec::with_capacity(384);
+    encoding.encode(data, &mut bytes)?;
+    let len = bytes.len();
+    // Both in one allocation.
+    encoding.encode(&T::default(), &mut bytes)?;
+    let (ours, default) = bytes.split_at(len);
+    if encoding.equal(ours, default) {
+        return Ok(None);
+    }
+    bytes.truncate(len);
+    Ok(Some(bytes))
 }
