@@ -123,8 +123,12 @@ where
 }
 
 /// Adds the effects to the response, or to one of the error's own.
-fn apply<B: From<&'static str>>(outcome: Outcome, response: Response<B>) -> Response<B> {
-    let mut response = outcome.error.as_ref().map_or(response, error_response);
+// Inlined, because a response is large to move.
+#[inline]
+fn apply<B: From<&'static str>>(outcome: Outcome, mut response: Response<B>) -> Response<B> {
+    if let Some(error) = &outcome.error {
+        response = error_response(error);
+    }
     add_effects(outcome.effects, response.headers_mut());
     response
 }

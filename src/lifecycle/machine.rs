@@ -148,6 +148,11 @@ impl<T: SessionData> Machine<T> {
         matches!(self.stage, Stage::Loaded(_))
     }
 
+    /// Tells whether to load means to ask the store nothing.
+    pub(crate) fn has_no_candidate(&self) -> bool {
+        self.candidates.get(0).is_none()
+    }
+
     const fn loaded(&self) -> Option<&Loaded<T>> {
         match &self.stage {
             Stage::Untouched => None,
@@ -251,15 +256,16 @@ impl<T: SessionData> Machine<T> {
         std::mem::replace(&mut self.effects, Effects::NONE)
     }
 
-    /// Tells whether a commit at `now` would ask the store nothing and add nothing
-    /// to the response. A quick and careful look; "no" costs no more than time.
-    pub(crate) fn is_settled(&self, now: Timestamp, policy: &Policy) -> bool {
+    /// Tells whether a commit would ask the store nothing and add nothing to the
+    /// response. A quick and careful look; "no" costs no more than time.
+    pub(crate) fn is_settled(&self, now: impl FnOnce() -> Timestamp, policy: &Policy) -> bool {
         let Some(loaded) = self.loaded() else { return true };
         let wishes = &loaded.wishes;
         if wishes.pending() || wishes.torn || loaded.dying.is_some() {
             return false;
         }
         loaded.held.as_ref().is_none_or(|held| {
+            let now = now();
             held.shown != Shown::Successor
                 && held.live.ids.successor.is_none()
                 && !touch_due(&held.live, held, now, policy)
