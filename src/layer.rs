@@ -28,9 +28,9 @@ use crate::time::{Clock, SystemClock, Timestamp};
 ///
 /// | setting | default | why |
 /// | --- | --- | --- |
-/// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | nobody else can set it or read it |
-/// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B at AAL2 |
-/// | [`touch_every`](Self::touch_every) | 1 minute | a session that is used costs one write a minute at most |
+/// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | no other host can set it and no script can read it |
+/// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B-4 at AAL2 |
+/// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
 /// | [`rotation`](Self::rotation) | off | the id changes at login anyway |
 /// | [`encoding`](Self::encoding) | JSON | readable, and a new field needs no migration |
 ///
@@ -81,7 +81,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     }
 
     /// Sets how often the idle deadline of a session in use is moved: at most
-    /// once in this time, nor more often than four times in the idle limit.
+    /// once in this time, or in a quarter of the idle limit if that is shorter.
     ///
     /// A session may end earlier by this much than its idle limit says.
     #[must_use]
@@ -108,9 +108,9 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// Sets how long the ids that a login made void are remembered as superseded:
     /// 2 minutes by default.
     ///
-    /// So long a request that carries one can write nothing, lest its answer
+    /// For so long a request that carries one can write nothing, lest its answer
     /// overwrite the new cookie; it should be the longest time that a request of
-    /// a browser takes.
+    /// a browser takes. Of one session at most eight are remembered, the newest.
     #[must_use]
     pub fn remember_superseded(mut self, time: Duration) -> Self {
         self.policy().remember_superseded = time;
@@ -145,7 +145,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         self
     }
 
-    /// Sets who is told what happens.
+    /// Sets who is told what happens; a pair of observers is one.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.settings().observer = Arc::new(observer);
@@ -214,7 +214,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
 /// One request and its response, as far as the session goes.
 ///
 /// Dropped without [`finish`](Self::finish), as in a panic or when the client
-/// hangs up, it stores nothing.
+/// hangs up, it stores nothing but what a handler has committed by itself.
 #[must_use = "what the request changes is stored by `finish`"]
 pub struct Exchange<T, S> {
     inner: Arc<Inner<T>>,

@@ -1,4 +1,5 @@
-//! [`SessionLayer`] as a [`tower_layer::Layer`]: for axum, warp, hyper and more.
+//! [`SessionLayer`] as a [`tower_layer::Layer`]: for axum, and for every other
+//! service on `http` 1.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -68,7 +69,10 @@ where
 }
 
 pin_project! {
-    /// The response of a [`SessionService`]. Dropped before it is ready, it stores nothing.
+    /// The response of a [`SessionService`].
+    ///
+    /// Dropped while the handler is at work, it stores nothing; dropped while it
+    /// stores, the change is stored as a whole or not at all.
     pub struct SessionFuture<T, S, F, B> {
         #[pin]
         state: State<T, S, F, B>,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use self::erased::{DynStore, ErasedStore};
+pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, TableNameError};
@@ -72,9 +72,9 @@ mod sqlite;
 ///
 /// # Example
 ///
-/// A complete store is a hundred lines; `MemoryStore` and `SqliteStore` in this
-/// library's source are meant to be read. To share one store between layers,
-/// use it behind an [`Arc`].
+/// `SqliteStore` in this library's source is a complete store of a few hundred
+/// lines, and meant to be read. To share one store between layers, use it behind
+/// an [`Arc`]; to choose one at run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
     ///

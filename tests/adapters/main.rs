@@ -1,5 +1,7 @@
 //! Every adapter against its real framework.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
-#[cfg(feature = "axum")]
+#[cfg(all(feature = "axum", feature = "testing"))]
 mod axum;
+#[cfg(all(feature = "tower", feature = "testing"))]
+mod tower;
