@@ -38,6 +38,7 @@ pub(crate) struct Machine<T> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost each load an allocation")]
 enum Stage<T> {
     /// Nobody has asked for the session.
     Untouched,
