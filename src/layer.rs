@@ -264,12 +264,9 @@ impl<T: SessionData, S: Store> Exchange<T, S> {
     pub(crate) fn finish_now(self) -> Result<Outcome, Self> {
         let Some(turn) = self.inner.turn.try_lock() else { return Err(self) };
         let mut machine = self.inner.machine();
-        if machine.is_loaded() {
-            let now = self.shared.clock.now();
-            if !machine.is_settled(now, &self.shared.policy) {
-                drop((machine, turn));
-                return Err(self);
-            }
+        if !machine.is_settled(|| self.shared.clock.now(), &self.shared.policy) {
+            drop((machine, turn));
+            return Err(self);
         }
         Ok(Outcome { effects: machine.take_effects(), error: None })
     }
@@ -286,11 +283,13 @@ impl<T: SessionData, S: Store> Shared<T, S> {
         let _turn = inner.turn.lock().await;
         let mut step = {
             let mut machine = inner.machine();
-            let cx = self.context(inner.arrived);
             match job {
-                Job::Load => machine.start_load(&cx),
-                Job::Commit => machine.start_commit(&cx),
-                Job::Attempt { first } => machine.start_attempt(first, &cx),
+                // Nothing is judged before the record is there: any time will do.
+                Job::Load => machine.start_load(&self.context(job, inner, inner.arrived)),
+                Job::Commit => machine.start_commit(&self.context(job, inner, self.clock.now())),
+                Job::Attempt { first } => {
+                    machine.start_attempt(first, &self.context(job, inner, self.clock.now()))
+                }
             }
         };
         loop {
@@ -299,7 +298,8 @@ impl<T: SessionData, S: Store> Shared<T, S> {
                 Ok(Step::Again) => return Ok(Driven::Again),
                 Ok(Step::Call(call)) => {
                     let answer = call.perform(&*self.store).await;
-                    inner.machine().answer(answer, &self.context(inner.arrived))
+                    let cx = self.context(job, inner, self.clock.now());
+                    inner.machine().answer(answer, &cx)
                 }
                 Err(error) => {
                     let key = {
@@ -314,21 +314,29 @@ impl<T: SessionData, S: Store> Shared<T, S> {
         }
     }
 
-    fn context(&self, arrived: Timestamp) -> Context<'_> {
-        // Two layers, and two runs of one program, must not go in step; for that the
-        // time and a counter, well mixed, do. It is no secret.
-        let now = self.clock.now();
-        let count = self.steps.fetch_add(1, Ordering::Relaxed);
-        let here = std::ptr::from_ref(self).addr() as u64;
-        let mixed = mix(count ^ mix(now.as_millis().cast_unsigned()) ^ mix(here));
+    fn context(&self, job: Job, inner: &Inner<T>, now: Timestamp) -> Context<'_> {
         Context {
             now,
-            arrived,
+            arrived: inner.arrived,
             policy: &self.policy,
             entropy: &*self.entropy,
             observer: &*self.observer,
-            step: (mixed >> 32) as u32,
+            step: match job {
+                // It makes no revision, and all threads share the counter.
+                Job::Load => 0,
+                Job::Commit | Job::Attempt { .. } => self.step(now),
+            },
         }
+    }
+
+    /// By how much the next revision grows.
+    fn step(&self, now: Timestamp) -> u32 {
+        // Two layers, and two runs of one program, must not go in step; for that the
+        // time and a counter, well mixed, do. It is no secret.
+        let count = self.steps.fetch_add(1, Ordering::Relaxed);
+        let here = std::ptr::from_ref(self).addr() as u64;
+        let mixed = mix(count ^ mix(now.as_millis().cast_unsigned()) ^ mix(here));
+        (mixed >> 32) as u32
     }
 }
 
@@ -342,6 +350,16 @@ const fn mix(mut x: u64) -> u64 {
 impl<T: SessionData, S: Store> Driver<T> for Shared<T, S> {
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
         Box::pin(self.run(inner, job))
+    }
+
+    fn load_now(&self, inner: &Inner<T>) -> bool {
+        let mut machine = inner.machine();
+        machine.is_loaded()
+            || machine.has_no_candidate()
+                && matches!(
+                    machine.start_load(&self.context(Job::Load, inner, inner.arrived)),
+                    Ok(Step::Done)
+                )
     }
 }
 

@@ -57,6 +57,10 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The layer, as a session sees it: without its store's type.
 pub(crate) trait Driver<T>: Send + Sync {
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
+
+    /// Loads the session at once, if there is nothing to ask the store, and tells
+    /// whether it is loaded.
+    fn load_now(&self, inner: &Inner<T>) -> bool;
 }
 
 /// What the store is needed for.
@@ -139,7 +143,7 @@ impl<T: SessionData> PendingSession<T> {
     /// error: its data is the default, and its [`verdict`](Session::verdict) says
     /// why.
     pub async fn load(&self) -> Result<Session<T>, Error> {
-        if !self.0.machine().is_loaded() {
+        if !self.0.driver.load_now(&self.0) {
             self.0.driver.drive(&self.0, Job::Load).await?;
         }
         Ok(Session(Arc::clone(&self.0)))

@@ -127,9 +127,13 @@ where
 }
 
 /// Adds the effects to the response, or to one of the error's own.
-fn apply<B: From<&'static str>>(outcome: Outcome, response: Response<B>) -> Response<B> {
-    let mut response = outcome.error.as_ref().map_or(response, error_response);
-    add_effects(&outcome.effects, response.headers_mut());
+// Inlined, because a response is large to move.
+#[inline]
+fn apply<B: From<&'static str>>(outcome: Outcome, mut response: Response<B>) -> Response<B> {
+    if let Some(error) = &outcome.error {
+        response = error_response(error);
+    }
+    add_effects(outcome.effects, response.headers_mut());
     response
 }
 
@@ -143,15 +147,18 @@ pub(crate) fn error_response<B: From<&'static str>>(error: &Error) -> Response<B
     response
 }
 
-fn add_effects(effects: &Effects, headers: &mut HeaderMap) {
-    for header in effects.headers() {
+fn add_effects(effects: Effects, headers: &mut HeaderMap) {
+    for header in effects.fixed_headers().into_iter().flatten() {
         let name = HeaderName::from_static(header.name);
-        // Visible ASCII, by the promise of `Header`.
-        let Ok(mut value) = HeaderValue::from_str(header.value) else { continue };
-        value.set_sensitive(header.name == SET_COOKIE.as_str());
+        let value = HeaderValue::from_static(header.value);
         match header.mode {
             Mode::Append => drop(headers.append(name, value)),
             Mode::Replace => drop(headers.insert(name, value)),
         }
+    }
+    // Moved and not copied. It is visible ASCII, by the promise of `Header`.
+    if let Some(Ok(mut value)) = effects.set_cookie.map(HeaderValue::try_from) {
+        value.set_sensitive(true);
+        headers.append(SET_COOKIE, value);
     }
 }

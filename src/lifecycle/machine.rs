@@ -1,5 +1,6 @@
 //! The machine: a request's session from its cookie to its last commit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::judge::{Held, Judgement, Shown, judge};
@@ -37,6 +38,7 @@ pub(crate) struct Machine<T> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost each load an allocation")]
 enum Stage<T> {
     /// Nobody has asked for the session.
     Untouched,
@@ -47,12 +49,12 @@ enum Stage<T> {
 struct Loaded<T> {
     verdict: Verdict,
     /// The session, if it lives.
-    held: Option<Box<Held>>,
+    held: Option<Arc<Held>>,
     /// The session, if it lives and its data cannot be read. It is left alone,
     /// but for an end.
-    unreadable: Option<Box<Held>>,
+    unreadable: Option<Arc<Held>>,
     /// The session that this request ended, until the store knows.
-    dying: Option<(Box<Held>, EndReason)>,
+    dying: Option<(Arc<Held>, EndReason)>,
     /// This request's own view of the data.
     data: T,
     /// What a transaction made of the data, while it is tried.
@@ -60,7 +62,7 @@ struct Loaded<T> {
     wishes: Wishes,
     /// What was written last, until its answer is known. An answer may get lost;
     /// then this tells our own record from somebody else's.
-    attempt: Option<Box<Attempt>>,
+    attempt: Option<Attempt>,
     /// Earlier attempts whose answers never came.
     unanswered: Vec<Attempt>,
 }
@@ -98,7 +100,7 @@ impl Wishes {
 #[derive(Debug)]
 struct Attempt {
     /// The session as it will stand.
-    held: Box<Held>,
+    held: Arc<Held>,
     /// The id to hand to the client.
     set_cookie: Option<SessionId>,
     cause: Option<RotationCause>,
@@ -113,10 +115,11 @@ struct Attempt {
 #[derive(Debug)]
 enum Asked {
     Nothing,
-    /// The candidate of this index; and the best verdict on those before it.
-    Candidate(usize, Verdict, Option<Box<Held>>),
+    /// The candidate of this index, by its key; and the best verdict on those
+    /// before it.
+    Candidate(usize, SessionKey, Verdict, Option<Arc<Held>>),
     /// To end a session because one of its old ids was shown.
-    EndOfReused(SessionKey, usize, Option<Box<Held>>),
+    EndOfReused(SessionKey, usize, Option<Arc<Held>>),
     /// To write the attempt.
     Attempt,
     /// What is there instead of the attempt's new record.
@@ -144,6 +147,11 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) const fn is_loaded(&self) -> bool {
         matches!(self.stage, Stage::Loaded(_))
+    }
+
+    /// Tells whether to load means to ask the store nothing.
+    pub(crate) fn has_no_candidate(&self) -> bool {
+        self.candidates.get(0).is_none()
     }
 
     const fn loaded(&self) -> Option<&Loaded<T>> {
@@ -189,7 +197,7 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) fn live(&self) -> Option<(&Live, Timestamp)> {
         let held = self.loaded()?.held.as_ref()?;
-        Some((&held.live, held.expires_at))
+        Some((&held.live, held.record.expires_at))
     }
 
     pub(crate) fn rotate(&mut self) {
@@ -249,19 +257,20 @@ impl<T: SessionData> Machine<T> {
         std::mem::replace(&mut self.effects, Effects::NONE)
     }
 
-    /// Tells whether a commit at `now` would ask the store nothing and add nothing
-    /// to the response. A quick and careful look; "no" costs no more than time.
-    pub(crate) fn is_settled(&self, now: Timestamp, policy: &Policy) -> bool {
+    /// Tells whether a commit would ask the store nothing and add nothing to the
+    /// response. A quick and careful look; "no" costs no more than time.
+    pub(crate) fn is_settled(&self, now: impl FnOnce() -> Timestamp, policy: &Policy) -> bool {
         let Some(loaded) = self.loaded() else { return true };
         let wishes = &loaded.wishes;
         if wishes.pending() || wishes.torn || loaded.dying.is_some() {
             return false;
         }
         loaded.held.as_ref().is_none_or(|held| {
+            let now = now();
             held.shown != Shown::Successor
                 && held.live.ids.successor.is_none()
                 && !touch_due(&held.live, held, now, policy)
-                && !rotation_due(&held.live.ids, held.subject, held.shown, now, policy)
+                && !rotation_due(&held.live.ids, held.record.subject, held.shown, now, policy)
         })
     }
 
@@ -284,13 +293,13 @@ impl<T: SessionData> Machine<T> {
         &mut self,
         index: usize,
         verdict: Verdict,
-        unreadable: Option<Box<Held>>,
+        unreadable: Option<Arc<Held>>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match self.candidates.get(index) {
             Some(id) => {
                 let key = id.key();
-                self.asked = Asked::Candidate(index, verdict, unreadable);
+                self.asked = Asked::Candidate(index, key, verdict, unreadable);
                 Ok(Step::Call(Call::Load { key }))
             }
             None => {
@@ -316,13 +325,13 @@ impl<T: SessionData> Machine<T> {
     fn candidate_loaded(
         &mut self,
         index: usize,
+        key: SessionKey,
         best: Verdict,
-        unreadable: Option<Box<Held>>,
+        unreadable: Option<Arc<Held>>,
         answer: store::Result<Option<Record>>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         let Some(id) = self.candidates.get(index) else { return Ok(Step::Done) };
-        let key = id.key();
         let judgement = match answer {
             Ok(record) => judge(id, key, record, cx),
             // A row that makes no sense must not be an outage for ever.
@@ -408,7 +417,7 @@ impl<T: SessionData> Machine<T> {
             // superseded id cannot end the session that has just logged in.
             return Ok(Step::Call(if self.tries < MAX_END_TRIES {
                 self.asked = Asked::Tombstone;
-                Call::Replace { key, expected: held.revision, record: tombstone }
+                Call::ReplaceByTombstone { key, expected: held.record.revision, tombstone }
             } else {
                 self.asked = Asked::UnconditionalEnd;
                 Call::End { key, tombstone }
@@ -422,7 +431,7 @@ impl<T: SessionData> Machine<T> {
         let is_staged = staged.is_some();
         let pending = loaded.wishes.pending();
         let plan = match &loaded.held {
-            Some(held) if cx.now >= held.expires_at => {
+            Some(held) if cx.now >= held.record.expires_at => {
                 // The session expired while the request was at work, or another
                 // request has kept it alive: the store knows. Mere upkeep would
                 // be wrong in the first case and is done in the second.
@@ -437,7 +446,7 @@ impl<T: SessionData> Machine<T> {
             Some(held) => plan(held, &mut loaded.data, staged, &loaded.wishes, cx)?,
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
-                let mut unanswered = loaded.unanswered.iter().chain(loaded.attempt.as_deref());
+                let mut unanswered = loaded.unanswered.iter().chain(&loaded.attempt);
                 let id = unanswered.find(|attempt| attempt.created).map(|a| a.held.id.clone());
                 create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
             }
@@ -446,7 +455,7 @@ impl<T: SessionData> Machine<T> {
             Planned::Nothing { offer } => {
                 loaded.wishes.fulfil(loaded.wishes.last);
                 if let (Some(id), Some(held)) = (offer, &loaded.held) {
-                    let (cookie, expires_at) = (held.live.cookie, held.expires_at);
+                    let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
                     set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
@@ -457,18 +466,13 @@ impl<T: SessionData> Machine<T> {
                 Ok(Step::Call(Call::Touch { key, expires_at }))
             }
             Planned::Write(attempt, staged) => {
-                let key = attempt.held.key;
-                let record = Record {
-                    revision: attempt.held.revision,
-                    subject: attempt.held.subject,
-                    expires_at: attempt.held.expires_at,
-                    body: attempt.held.body.clone(),
-                };
+                // Shared and not copied: its answer may get lost, see `is_ours`.
+                let written = Arc::clone(&attempt.held);
                 let call = match &loaded.held {
-                    Some(held) => Call::Replace { key, expected: held.revision, record },
-                    None => Call::Insert { key, record },
+                    Some(held) => Call::Replace { held: written, expected: held.record.revision },
+                    None => Call::Insert { held: written },
                 };
-                loaded.unanswered.extend(loaded.attempt.replace(attempt).map(|attempt| *attempt));
+                loaded.unanswered.extend(loaded.attempt.replace(attempt));
                 loaded.staged = staged;
                 self.asked = Asked::Attempt;
                 Ok(Step::Call(call))
@@ -483,11 +487,11 @@ impl<T: SessionData> Machine<T> {
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match (std::mem::replace(&mut self.asked, Asked::Nothing), answer) {
-            (Asked::Candidate(index, best, unreadable), Ok(Answer::Loaded(record))) => {
-                self.candidate_loaded(index, best, unreadable, Ok(record), cx)
+            (Asked::Candidate(index, key, best, unreadable), Ok(Answer::Loaded(record))) => {
+                self.candidate_loaded(index, key, best, unreadable, Ok(record), cx)
             }
-            (Asked::Candidate(index, best, unreadable), Err(error)) => {
-                self.candidate_loaded(index, best, unreadable, Err(error), cx)
+            (Asked::Candidate(index, key, best, unreadable), Err(error)) => {
+                self.candidate_loaded(index, key, best, unreadable, Err(error), cx)
             }
             (Asked::EndOfReused(key, index, unreadable), answer) => {
                 match answer {
@@ -540,14 +544,16 @@ impl<T: SessionData> Machine<T> {
                 };
                 match answer {
                     Ok(_) => {
-                        held.expires_at = held.live.expires_at(cx.now).max(held.expires_at);
+                        let held = Arc::make_mut(held);
+                        held.record.expires_at =
+                            held.live.expires_at(cx.now).max(held.record.expires_at);
                     }
                     Err(error) => {
                         let key = Some(held.key);
                         cx.observer.event(&Event::Failed { key, error: &Error::Store(error) });
                     }
                 }
-                let (cookie, expires_at) = (held.live.cookie, held.expires_at);
+                let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
                 if let Some(id) = offer {
                     set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
                 }
@@ -607,7 +613,7 @@ impl<T: SessionData> Machine<T> {
     fn accept(&mut self, cx: &Context<'_>) {
         let Stage::Loaded(loaded) = &mut self.stage else { return };
         let Some(attempt) = loaded.attempt.take() else { return };
-        let Attempt { held, set_cookie: id, cause, created, wishes, staged } = *attempt;
+        let Attempt { held, set_cookie: id, cause, created, wishes, staged } = attempt;
         let key = held.key;
         if created {
             cx.observer.event(&Event::Created { key });
@@ -616,7 +622,7 @@ impl<T: SessionData> Machine<T> {
             cx.observer.event(&Event::Rotated { key, cause });
         }
         if let Some(id) = id {
-            set_cookie(&mut self.effects, &id, held.live.cookie, held.expires_at, cx);
+            set_cookie(&mut self.effects, &id, held.live.cookie, held.record.expires_at, cx);
         }
         if staged && let Some(data) = loaded.staged.take() {
             if loaded.wishes.pending() {
@@ -670,14 +676,15 @@ impl<T: SessionData> Machine<T> {
     fn is_ours(&mut self, record: Option<&Record>) -> bool {
         let (Some(loaded), Some(record)) = (self.loaded_mut(), record) else { return false };
         let wrote = |attempt: &Attempt| {
-            attempt.held.revision == record.revision && attempt.held.body == record.body
+            attempt.held.record.revision == record.revision
+                && attempt.held.record.body == record.body
         };
-        if loaded.attempt.as_deref().is_some_and(wrote) {
+        if loaded.attempt.as_ref().is_some_and(wrote) {
             return true;
         }
         match loaded.unanswered.iter().position(wrote) {
             Some(index) => {
-                loaded.attempt = Some(Box::new(loaded.unanswered.swap_remove(index)));
+                loaded.attempt = Some(loaded.unanswered.swap_remove(index));
                 true
             }
             None => false,
@@ -727,16 +734,18 @@ fn merge_data<T: SessionData>(
 ) -> Result<usize, Error> {
     let Some(held) = &loaded.held else { return Ok(0) };
     let ours = loaded.data.subject();
-    let changes_subject = ours != held.subject;
-    if changes_subject && held.subject.is_some() && ours.is_some() {
+    let changes_subject = ours != held.record.subject;
+    if changes_subject && held.record.subject.is_some() && ours.is_some() {
         // A switch: what somebody else wrote meanwhile is the last subject's.
         return Ok(0);
     }
     let Some(base) = decode::<T>(held) else { return Err(Error::Conflict) };
     let merged = T::merge(&base, &loaded.data, &theirs).map_err(|_| Error::Conflict)?;
     // Invariant: a merge that would mix two subjects is no merge.
-    let expected = if changes_subject { ours } else { newer.subject };
-    if merged.data.subject() != expected || (changes_subject && newer.subject != held.subject) {
+    let expected = if changes_subject { ours } else { newer.record.subject };
+    if merged.data.subject() != expected
+        || (changes_subject && newer.record.subject != held.record.subject)
+    {
         return Err(Error::Conflict);
     }
     loaded.data = merged.data;
@@ -772,7 +781,7 @@ enum Planned<T> {
         offer: Option<SessionId>,
     },
     /// A record to store, and the staged data in it.
-    Write(Box<Attempt>, Option<T>),
+    Write(Attempt, Option<T>),
 }
 
 /// What is to be stored for a live session.
@@ -788,14 +797,14 @@ fn plan<T: SessionData>(
     let is_staged = staged.is_some();
     let pending = wishes.pending() && !is_staged;
     let mut live = held.live.clone();
-    let mut subject = held.subject;
+    let mut subject = held.record.subject;
     let mut encoded = None;
     if pending || is_staged {
         let data = staged.as_mut().unwrap_or(data);
         if let Some(bytes) = unless_same(held, data, policy.encoding)? {
             encoded = Some(bytes);
             subject = data.subject();
-            if let (Some(old), Some(new)) = (held.subject, subject)
+            if let (Some(old), Some(new)) = (held.record.subject, subject)
                 && old != new
             {
                 switch(held, data, new)?;
@@ -814,17 +823,17 @@ fn plan<T: SessionData>(
     let asked_lifetime = wishes.lifetime.map(|(_, lifetime)| lifetime).filter(|_| !is_staged);
     let rotate = wishes.rotate.is_some() && !is_staged;
     let remember = cx.now.plus(policy.remember_superseded);
-    if subject != held.subject || rotate {
+    if subject != held.record.subject || rotate {
         let fresh = held.id.with_fresh_secret(cx.entropy)?;
         live.ids.supersede(fresh.verifier(), cx.now, remember);
         id = Some(fresh);
         shown = Shown::Current;
-        if subject == held.subject {
+        if subject == held.record.subject {
             cause = Some(RotationCause::Asked);
         } else {
             cause = Some(RotationCause::Subject);
             live.authenticated_at = subject.map(|_| cx.now);
-            let lifetime = if held.subject.is_some() {
+            let lifetime = if held.record.subject.is_some() {
                 // "Stay signed in" was the choice of who has left.
                 live.idle = policy.lifetime.idle();
                 live.cookie = policy.lifetime.cookie();
@@ -884,11 +893,8 @@ fn plan<T: SessionData>(
             Planned::Nothing { offer: set_cookie }
         });
     }
-    let data = encoded.as_deref().unwrap_or(held.data());
-    let mut body = live.encode(data.len());
-    live.data_at = body.len();
-    body.extend_from_slice(data);
-    let revision = held.revision.next(cx.step).ok_or(Error::Conflict)?;
+    let body = live.encode(encoded.unwrap_or_else(|| held.data().to_vec()));
+    let revision = held.record.revision.next(cx.step).ok_or(Error::Conflict)?;
     let wishes = pending.then_some(wishes.last);
     let after = Held {
         key: held.key,
@@ -897,21 +903,18 @@ fn plan<T: SessionData>(
             _ => held.id.clone(),
         },
         shown,
-        revision,
-        subject,
-        expires_at,
         live,
-        body: Body(body),
+        record: Record { revision, subject, expires_at, body: Body(body) },
     };
     let attempt = Attempt {
-        held: Box::new(after),
+        held: Arc::new(after),
         set_cookie,
         cause,
         created: false,
         wishes,
         staged: is_staged,
     };
-    Ok(Planned::Write(Box::new(attempt), staged))
+    Ok(Planned::Write(attempt, staged))
 }
 
 /// The data's bytes, or nothing if it is what the record holds.
@@ -920,7 +923,8 @@ fn unless_same<T: SessionData>(
     data: &T,
     encoding: Encoding,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let mut bytes = Vec::with_capacity(held.data().len() + 16);
+    // Room for the envelope too, with one more dead id in it.
+    let mut bytes = Vec::with_capacity(held.record.body.len() + 64);
     if held.live.version == T::VERSION
         && let Some(old) = held.live.encoding()
     {
@@ -971,7 +975,7 @@ fn rotation_due(
 /// The idle deadline has been left where it is for long enough.
 fn touch_due(live: &Live, held: &Held, now: Timestamp, policy: &Policy) -> bool {
     let interval = policy.touch_every.min(live.idle / 4).max(Duration::from_millis(1));
-    live.expires_at(now).since(held.expires_at) >= interval
+    live.expires_at(now).since(held.record.expires_at) >= interval
 }
 
 /// What is to be stored for a new session, if there is anything to store.
@@ -1014,35 +1018,42 @@ fn create<T: SessionData>(
         version: T::VERSION,
         data_at: 0,
     };
-    let mut body = live.encode(encoded.len());
-    live.data_at = body.len();
-    body.extend_from_slice(&encoded);
+    let body = live.encode(encoded);
     let held = Held {
         key: id.key(),
         id: id.clone(),
         shown: Shown::Current,
-        revision: Revision::first(cx.step),
-        subject,
-        expires_at: live.expires_at(cx.now),
+        record: Record {
+            revision: Revision::first(cx.step),
+            subject,
+            expires_at: live.expires_at(cx.now),
+            body: Body(body),
+        },
         live,
-        body: Body(body),
     };
     let attempt = Attempt {
-        held: Box::new(held),
+        held: Arc::new(held),
         set_cookie: Some(id),
         cause: None,
         created: true,
         wishes: Some(wishes.last),
         staged: is_staged,
     };
-    Ok(Planned::Write(Box::new(attempt), staged))
+    Ok(Planned::Write(attempt, staged))
 }
 
 /// The data's bytes, or nothing if it is the default: a session is created by
 /// the first real write.
 fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option<Vec<u8>>, Error> {
-    let (mut ours, mut default) = (Vec::with_capacity(128), Vec::with_capacity(128));
-    encoding.encode(data, &mut ours)?;
-    encoding.encode(&T::default(), &mut default)?;
-    Ok(if encoding.equal(&ours, &default) { None } else { Some(ours) })
+    let mut bytes = Vec::with_capacity(384);
+    encoding.encode(data, &mut bytes)?;
+    let len = bytes.len();
+    // Both in one allocation.
+    encoding.encode(&T::default(), &mut bytes)?;
+    let (ours, default) = bytes.split_at(len);
+    if encoding.equal(ours, default) {
+        return Ok(None);
+    }
+    bytes.truncate(len);
+    Ok(Some(bytes))
 }
