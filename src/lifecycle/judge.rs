@@ -11,7 +11,7 @@ use crate::verdict::Verdict;
 
 /// A live session, as it stood in the store, in the hands of a request that has
 /// shown a good id of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) key: SessionKey,
     pub(super) id: SessionId,
