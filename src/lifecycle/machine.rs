@@ -897,17 +897,15 @@ fn plan<T: SessionData>(
         } else {
             cause = Some(RotationCause::Subject);
             live.authenticated_at = subject.map(|_| cx.now);
-            let lifetime = if held.subject.is_some() {
+            if held.subject.is_some() {
                 // "Stay signed in" was the choice of who has left.
-                live.idle = policy.lifetime.idle();
-                live.cookie = policy.lifetime.cookie();
-                policy.lifetime
-            } else {
-                held.live.lifetime()
-            };
-            if subject.is_some() {
-                live.absolute_deadline = cx.now.plus(lifetime.absolute());
+                live.set_lifetime(&policy.lifetime);
             }
+            let deadline = cx.now.plus(live.absolute);
+            live.absolute_deadline = match subject {
+                Some(_) => deadline,
+                None => deadline.min(live.absolute_deadline),
+            };
         }
     } else if held.shown == Shown::Successor {
         let grace = policy.rotation.unwrap_or_default().grace;
@@ -923,8 +921,7 @@ fn plan<T: SessionData>(
     }
 
     if let Some(lifetime) = asked_lifetime {
-        live.idle = lifetime.idle();
-        live.cookie = lifetime.cookie();
+        live.set_lifetime(&lifetime);
         live.absolute_deadline = live.anchor().plus(lifetime.absolute());
     }
 
@@ -1083,6 +1080,7 @@ fn create<T: SessionData>(
         authenticated_at: subject.map(|_| cx.now),
         absolute_deadline: cx.now.plus(lifetime.absolute()),
         idle: lifetime.idle(),
+        absolute: lifetime.absolute(),
         cookie: lifetime.cookie(),
         encoding: policy.encoding.code(),
         version: T::VERSION,
