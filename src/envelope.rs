@@ -16,6 +16,7 @@
 //!   varint absolute deadline       |
 //!   varint authenticated           | with flag 2
 //!   varint idle limit, milliseconds
+//!   varint absolute limit, milliseconds
 //!   16+32  nonce and verifier of the successor, with flag 4
 //!   32     verifier of the previous id, varint end of its grace, with flag 8
 //!   byte   number of dead ids, with flag 16; each 32 verifier, varint until when it is remembered
@@ -72,6 +73,8 @@ pub(crate) struct Live {
     pub(crate) authenticated_at: Option<Timestamp>,
     pub(crate) absolute_deadline: Timestamp,
     pub(crate) idle: Duration,
+    /// From what the deadline was reckoned, and the next login's will be.
+    pub(crate) absolute: Duration,
     pub(crate) cookie: CookieLifetime,
     /// As its code, so that a body in an unknown encoding is known to be one.
     pub(crate) encoding: u8,
@@ -141,12 +144,17 @@ impl Live {
     }
 
     pub(crate) fn lifetime(&self) -> Lifetime {
-        let absolute = self.absolute_deadline.since(self.anchor());
-        let lifetime = Lifetime::new(self.idle, absolute);
+        let lifetime = Lifetime::new(self.idle, self.absolute);
         match self.cookie {
             CookieLifetime::BrowserSession => lifetime,
             CookieLifetime::Persistent => lifetime.persistent(),
         }
+    }
+
+    pub(crate) fn set_lifetime(&mut self, lifetime: &Lifetime) {
+        self.idle = lifetime.idle();
+        self.absolute = lifetime.absolute();
+        self.cookie = lifetime.cookie();
     }
 
     /// What the absolute limit is counted from.
@@ -192,6 +200,7 @@ impl Live {
             out.varint(after(authenticated_at));
         }
         out.varint(millis(self.idle).unsigned_abs());
+        out.varint(millis(self.absolute).unsigned_abs());
         if let Some(successor) = &self.ids.successor {
             out.bytes(&successor.nonce);
             out.bytes(successor.verifier.as_bytes());
@@ -281,7 +290,7 @@ impl Reader<'_> {
         let absolute_deadline = self.time(created_at)?;
         let authenticated_at =
             if flags & AUTHENTICATED != 0 { Some(self.time(created_at)?) } else { None };
-        let idle = Duration::from_millis(self.varint()?);
+        let (idle, absolute) = (self.duration()?, self.duration()?);
         let successor = if flags & ROTATING != 0 {
             Some(Successor { nonce: self.array()?, verifier: self.verifier()? })
         } else {
@@ -317,6 +326,7 @@ impl Reader<'_> {
             authenticated_at,
             absolute_deadline,
             idle,
+            absolute,
             cookie,
             encoding,
             version,
@@ -355,6 +365,12 @@ impl Reader<'_> {
             }
         }
         None
+    }
+
+    fn duration(&mut self) -> Option<Duration> {
+        i64::try_from(self.varint()?)
+            .ok()
+            .map(|millis| Duration::from_millis(millis.unsigned_abs()))
     }
 
     fn time(&mut self, base: Timestamp) -> Option<Timestamp> {

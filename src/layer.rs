@@ -272,15 +272,15 @@ impl<T: SessionData, S: Store> Exchange<T, S> {
     }
 
     pub(crate) async fn finish_later(self) -> Outcome {
+        let _turn = self.inner.turn.lock().await;
         let error = self.shared.run(&self.inner, Job::Commit).await.err();
         Outcome { effects: self.inner.machine().take_effects(), error }
     }
 }
 
 impl<T: SessionData, S: Store> Shared<T, S> {
-    /// Awaits the store, for a machine that does not.
+    /// Awaits the store, for a machine that does not. It is the caller's turn.
     async fn run(&self, inner: &Inner<T>, job: Job) -> Result<Driven, Error> {
-        let _turn = inner.turn.lock().await;
         let mut step = {
             let mut machine = inner.machine();
             match job {

@@ -44,7 +44,7 @@ pub struct PendingSession<T>(pub(crate) Arc<Inner<T>>);
 
 pub(crate) struct Inner<T> {
     machine: Mutex<Machine<T>>,
-    /// Loads and commits of one request take turns.
+    /// Loads, commits and whole transactions of one request take turns.
     pub(crate) turn: futures_util::lock::Mutex<()>,
     /// The thread that runs a closure on the data, or 0.
     closure_on: AtomicUsize,
@@ -56,6 +56,7 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The layer, as a session sees it: without its store's type.
 pub(crate) trait Driver<T>: Send + Sync {
+    /// Does the job. It is the caller's [`turn`](Inner::turn).
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
 
     /// Loads the session at once, if there is nothing to ask the store, and tells
@@ -144,6 +145,7 @@ impl<T: SessionData> PendingSession<T> {
     /// why.
     pub async fn load(&self) -> Result<Session<T>, Error> {
         if !self.0.driver.load_now(&self.0) {
+            let _turn = self.0.turn.lock().await;
             self.0.driver.drive(&self.0, Job::Load).await?;
         }
         Ok(Session(Arc::clone(&self.0)))
@@ -221,11 +223,13 @@ impl<T: SessionData> Session<T> {
     /// or superseded meanwhile, or other requests were quicker hundreds of times
     /// in a row.
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        // Held throughout, lest two clones of this session both start from one copy.
+        let _turn = self.0.turn.lock().await;
         let mut first = true;
         loop {
             let copy = self.0.machine().copy()?;
             let Some(mut data) = copy else {
-                self.commit().await?;
+                self.0.driver.drive(&self.0, Job::Commit).await?;
                 continue;
             };
             // On a copy and without the lock, so that a panic tears nothing apart.
@@ -278,6 +282,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// That a change was not stored, and why. What was stored before stays.
     pub async fn commit(&self) -> Result<(), Error> {
+        let _turn = self.0.turn.lock().await;
         self.0.driver.drive(&self.0, Job::Commit).await.map(drop)
     }
 

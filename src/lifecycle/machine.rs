@@ -75,6 +75,8 @@ struct Wishes {
     done: u64,
     rotate: Option<u64>,
     lifetime: Option<(u64, Lifetime)>,
+    /// The subject that the data was already made fit for, on its way to the store.
+    switched: Option<Subject>,
     /// A change panicked half way.
     torn: bool,
 }
@@ -109,6 +111,14 @@ struct Attempt {
     wishes: Option<u64>,
     /// It carries the staged data of a transaction.
     staged: bool,
+    /// The request has ended the session since.
+    ended: Option<EndReason>,
+}
+
+/// Which of a request's own attempts a record is of.
+enum Ours {
+    Latest,
+    Earlier,
 }
 
 /// What the store was asked, and for what.
@@ -216,7 +226,16 @@ impl<T: SessionData> Machine<T> {
     /// at the commit. What is written from here on is a new session's.
     pub(crate) fn end(&mut self, reason: EndReason) {
         if let Some(loaded) = self.loaded_mut() {
-            if let Some(held) = loaded.held.take().or_else(|| loaded.unreadable.take()) {
+            let attempts = loaded.attempt.iter_mut().chain(&mut loaded.unanswered);
+            let mut held = loaded.held.take().or_else(|| loaded.unreadable.take());
+            for attempt in attempts {
+                attempt.ended = Some(reason);
+                if attempt.created && held.is_none() && loaded.dying.is_none() {
+                    // It may be there, and in the index; nobody has its id.
+                    held = Some(attempt.held.clone());
+                }
+            }
+            if let Some(held) = held {
                 loaded.dying = Some((held, reason));
             }
             loaded.data = T::default();
@@ -228,7 +247,7 @@ impl<T: SessionData> Machine<T> {
     /// A copy of the data as it is in the store, for a transaction, or nothing
     /// if there is something to commit first.
     pub(crate) fn copy(&self) -> Result<Option<T>, Error> {
-        let Some(loaded) = self.loaded() else { return Ok(None) };
+        let Some(loaded) = self.loaded() else { return Ok(Some(T::default())) };
         if loaded.wishes.pending() || loaded.dying.is_some() || loaded.wishes.torn {
             return Ok(None);
         }
@@ -430,6 +449,8 @@ impl<T: SessionData> Machine<T> {
         let Stage::Loaded(loaded) = &mut self.stage else { return Ok(Step::Done) };
         let is_staged = staged.is_some();
         let pending = loaded.wishes.pending();
+        // Invariant: `attempt` is the one whose answer is awaited, and no other.
+        loaded.unanswered.extend(loaded.attempt.take());
         let plan = match &loaded.held {
             Some(held) if cx.now >= held.record.expires_at => {
                 // The session expired while the request was at work, or another
@@ -443,17 +464,23 @@ impl<T: SessionData> Machine<T> {
                 self.asked = Asked::Newer;
                 return Ok(Step::Call(Call::Load { key }));
             }
-            Some(held) => plan(held, &mut loaded.data, staged, &loaded.wishes, cx)?,
+            Some(held) => plan(held, &mut loaded.data, staged, &mut loaded.wishes, cx)?,
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
-                let mut unanswered = loaded.unanswered.iter().chain(&loaded.attempt);
-                let id = unanswered.find(|attempt| attempt.created).map(|a| a.held.id.clone());
+                let lost = loaded.unanswered.iter().find(|attempt| attempt.created);
+                let id = lost.map(|attempt| attempt.held.id.clone());
                 create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
             }
         };
         match plan {
             Planned::Nothing { offer } => {
-                loaded.wishes.fulfil(loaded.wishes.last);
+                // Not by a transaction: a wish may have come while it ran.
+                match (&loaded.held, is_staged) {
+                    (_, true) => {}
+                    (Some(_), false) => loaded.wishes.fulfil(loaded.wishes.last),
+                    // A lifetime is kept in mind until there is a session to have it.
+                    (None, false) => loaded.wishes.done = loaded.wishes.last,
+                }
                 if let (Some(id), Some(held)) = (offer, &loaded.held) {
                     let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
                     set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
@@ -461,7 +488,9 @@ impl<T: SessionData> Machine<T> {
                 Ok(Step::Done)
             }
             Planned::Touch { key, expires_at, offer } => {
-                loaded.wishes.fulfil(loaded.wishes.last);
+                if !is_staged {
+                    loaded.wishes.fulfil(loaded.wishes.last);
+                }
                 self.asked = Asked::Touch(offer);
                 Ok(Step::Call(Call::Touch { key, expires_at }))
             }
@@ -472,7 +501,7 @@ impl<T: SessionData> Machine<T> {
                     Some(held) => Call::Replace { held: written, expected: held.record.revision },
                     None => Call::Insert { held: written },
                 };
-                loaded.unanswered.extend(loaded.attempt.replace(attempt));
+                loaded.attempt = Some(attempt);
                 loaded.staged = staged;
                 self.asked = Asked::Attempt;
                 Ok(Step::Call(call))
@@ -513,16 +542,15 @@ impl<T: SessionData> Machine<T> {
                 }
                 None => Ok(Step::Done),
             },
-            (Asked::Namesake, Ok(Answer::Loaded(record))) => {
-                if self.is_ours(record.as_ref()) {
-                    self.accepted_late(cx)
-                } else {
+            (Asked::Namesake, Ok(Answer::Loaded(record))) => match self.ours(record.as_ref()) {
+                Some(ours) => self.accepted_late(ours, cx),
+                None => {
                     // Somebody who learnt of the key first has ended it: an "end all"
                     // that found it in the index before the record was there.
                     self.forget_attempt();
                     Err(Error::Lost(Verdict::Ended(EndReason::Revoked)))
                 }
-            }
+            },
             (Asked::Attempt, Ok(Answer::Replaced(Replaced::Conflict(record))))
             | (Asked::Newer, Ok(Answer::Loaded(record))) => self.newer(record, cx),
             (Asked::Attempt | Asked::Newer | Asked::Namesake, Err(error)) => {
@@ -591,8 +619,14 @@ impl<T: SessionData> Machine<T> {
 
     fn end_refused(&mut self, record: Option<Record>, cx: &Context<'_>) -> Result<Step, Error> {
         self.tries += 1;
+        let is_ours = self.ours(record.as_ref()).is_some();
         let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
         let Some((held, reason)) = loaded.dying.take() else { return Ok(Step::Done) };
+        if is_ours && let Some(attempt) = loaded.attempt.take() {
+            // Of a login perhaps, whose answer was lost: its id is another one.
+            loaded.dying = Some((attempt.held, reason));
+            return self.commit(cx);
+        }
         match judge::<T>(&held.id, held.key, record, cx) {
             Judgement::Live(newer, _) | Judgement::Unreadable(newer) => {
                 loaded.dying = Some((newer, reason));
@@ -613,13 +647,19 @@ impl<T: SessionData> Machine<T> {
     fn accept(&mut self, cx: &Context<'_>) {
         let Stage::Loaded(loaded) = &mut self.stage else { return };
         let Some(attempt) = loaded.attempt.take() else { return };
-        let Attempt { held, set_cookie: id, cause, created, wishes, staged } = attempt;
+        let Attempt { held, set_cookie: id, cause, created, wishes, staged, ended } = attempt;
         let key = held.key;
         if created {
             cx.observer.event(&Event::Created { key });
         }
         if let Some(cause) = cause {
             cx.observer.event(&Event::Rotated { key, cause });
+        }
+        loaded.unanswered.clear();
+        if let Some(reason) = ended {
+            loaded.staged = None;
+            loaded.dying = Some((held, reason));
+            return;
         }
         if let Some(id) = id {
             set_cookie(&mut self.effects, &id, held.live.cookie, held.record.expires_at, cx);
@@ -636,22 +676,44 @@ impl<T: SessionData> Machine<T> {
                 loaded.data = data;
             }
         }
-        loaded.unanswered.clear();
         if let Some(wishes) = wishes {
             loaded.wishes.fulfil(wishes);
         }
+        loaded.wishes.switched = None;
         loaded.held = Some(held);
     }
 
-    /// The attempt was in the store already, by an answer that was lost. What was
+    /// An attempt was in the store already, by an answer that was lost. What was
     /// wished since then is still to be written.
-    fn accepted_late(&mut self, cx: &Context<'_>) -> Result<Step, Error> {
-        let staged = self
-            .loaded()
-            .and_then(|loaded| loaded.attempt.as_ref())
-            .is_some_and(|attempt| attempt.staged);
+    fn accepted_late(&mut self, ours: Ours, cx: &Context<'_>) -> Result<Step, Error> {
+        let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
+        let Some(attempt) = loaded.attempt.take() else { return Ok(Step::Done) };
+        let again = match ours {
+            Ours::Latest => {
+                if attempt.staged {
+                    loaded.attempt = Some(attempt);
+                    self.accept(cx);
+                    return Ok(Step::Done);
+                }
+                false
+            }
+            Ours::Earlier => {
+                if attempt.staged && attempt.ended.is_none() {
+                    // A transaction that was given up: this request has not seen its
+                    // data yet.
+                    let theirs = decode(&attempt.held).ok_or(Error::Conflict)?;
+                    if loaded.wishes.pending() {
+                        merge_data(loaded, &attempt.held, theirs)?;
+                    } else {
+                        loaded.data = theirs;
+                    }
+                }
+                loaded.staged.take().is_some()
+            }
+        };
+        loaded.attempt = Some(attempt);
         self.accept(cx);
-        if staged { Ok(Step::Done) } else { self.write(None, cx) }
+        if again { Ok(Step::Again) } else { self.commit(cx) }
     }
 
     fn key_of_attempt(&self) -> Option<SessionKey> {
@@ -673,28 +735,24 @@ impl<T: SessionData> Machine<T> {
 
     /// Tells whether the record is one that this request wrote, by an answer that
     /// was lost; that attempt is then the one to accept.
-    fn is_ours(&mut self, record: Option<&Record>) -> bool {
-        let (Some(loaded), Some(record)) = (self.loaded_mut(), record) else { return false };
+    fn ours(&mut self, record: Option<&Record>) -> Option<Ours> {
+        let (Some(loaded), Some(record)) = (self.loaded_mut(), record) else { return None };
         let wrote = |attempt: &Attempt| {
             attempt.held.record.revision == record.revision
                 && attempt.held.record.body == record.body
         };
         if loaded.attempt.as_ref().is_some_and(wrote) {
-            return true;
+            return Some(Ours::Latest);
         }
-        match loaded.unanswered.iter().position(wrote) {
-            Some(index) => {
-                loaded.attempt = Some(loaded.unanswered.swap_remove(index));
-                true
-            }
-            None => false,
-        }
+        let index = loaded.unanswered.iter().position(wrote)?;
+        loaded.attempt = Some(loaded.unanswered.swap_remove(index));
+        Some(Ours::Earlier)
     }
 
     /// There is a newer record than the one that was loaded, or none any more.
     fn newer(&mut self, record: Option<Record>, cx: &Context<'_>) -> Result<Step, Error> {
-        if self.is_ours(record.as_ref()) {
-            return self.accepted_late(cx);
+        if let Some(ours) = self.ours(record.as_ref()) {
+            return self.accepted_late(ours, cx);
         }
         let upkeep = self.attempt_is_upkeep();
         self.tries += 1;
@@ -702,7 +760,10 @@ impl<T: SessionData> Machine<T> {
         let attempt = loaded.attempt.take();
         let is_staged =
             loaded.staged.take().is_some() || attempt.is_some_and(|attempt| attempt.staged);
-        let Some(held) = &loaded.held else { return Ok(Step::Done) };
+        let Some(held) = &loaded.held else {
+            // Ended by another clone of the session while this was on its way.
+            return Ok(if is_staged { Step::Again } else { Step::Done });
+        };
         match judge::<T>(&held.id, held.key, record, cx) {
             Judgement::Live(newer, theirs) => {
                 if newer.data() == held.data() && newer.live.version == held.live.version {
@@ -732,20 +793,27 @@ fn merge_data<T: SessionData>(
     newer: &Held,
     theirs: T,
 ) -> Result<usize, Error> {
-    let Some(held) = &loaded.held else { return Ok(0) };
     let ours = loaded.data.subject();
-    let changes_subject = ours != held.record.subject;
-    if changes_subject && held.record.subject.is_some() && ours.is_some() {
-        // A switch: what somebody else wrote meanwhile is the last subject's.
+    let (base, was) = match &loaded.held {
+        Some(held) => (decode::<T>(held).ok_or(Error::Conflict)?, held.record.subject),
+        None => (T::default(), None),
+    };
+    let changes_subject = ours != was;
+    if let (Some(held), Some(old), Some(new)) = (&loaded.held, was, ours)
+        && old != new
+    {
+        // A switch: what somebody else wrote meanwhile is the last subject's. What
+        // this request has written can be told by the data that it loaded alone.
+        if loaded.wishes.switched != Some(new) {
+            switch(held, &mut loaded.data, new)?;
+            loaded.wishes.switched = Some(new);
+        }
         return Ok(0);
     }
-    let Some(base) = decode::<T>(held) else { return Err(Error::Conflict) };
     let merged = T::merge(&base, &loaded.data, &theirs).map_err(|_| Error::Conflict)?;
     // Invariant: a merge that would mix two subjects is no merge.
     let expected = if changes_subject { ours } else { newer.record.subject };
-    if merged.data.subject() != expected
-        || (changes_subject && newer.record.subject != held.record.subject)
-    {
+    if merged.data.subject() != expected || (changes_subject && newer.record.subject != was) {
         return Err(Error::Conflict);
     }
     loaded.data = merged.data;
@@ -789,7 +857,7 @@ fn plan<T: SessionData>(
     held: &Held,
     data: &mut T,
     staged: Option<T>,
-    wishes: &Wishes,
+    wishes: &mut Wishes,
     cx: &Context<'_>,
 ) -> Result<Planned<T>, Error> {
     let policy = cx.policy;
@@ -806,8 +874,12 @@ fn plan<T: SessionData>(
             subject = data.subject();
             if let (Some(old), Some(new)) = (held.record.subject, subject)
                 && old != new
+                && (is_staged || wishes.switched != Some(new))
             {
                 switch(held, data, new)?;
+                if !is_staged {
+                    wishes.switched = Some(new);
+                }
                 let mut bytes = Vec::new();
                 policy.encoding.encode(data, &mut bytes)?;
                 encoded = Some(bytes);
@@ -833,17 +905,15 @@ fn plan<T: SessionData>(
         } else {
             cause = Some(RotationCause::Subject);
             live.authenticated_at = subject.map(|_| cx.now);
-            let lifetime = if held.record.subject.is_some() {
+            if held.record.subject.is_some() {
                 // "Stay signed in" was the choice of who has left.
-                live.idle = policy.lifetime.idle();
-                live.cookie = policy.lifetime.cookie();
-                policy.lifetime
-            } else {
-                held.live.lifetime()
-            };
-            if subject.is_some() {
-                live.absolute_deadline = cx.now.plus(lifetime.absolute());
+                live.set_lifetime(&policy.lifetime);
             }
+            let deadline = cx.now.plus(live.absolute);
+            live.absolute_deadline = match subject {
+                Some(_) => deadline,
+                None => deadline.min(live.absolute_deadline),
+            };
         }
     } else if held.shown == Shown::Successor {
         let grace = policy.rotation.unwrap_or_default().grace;
@@ -859,8 +929,7 @@ fn plan<T: SessionData>(
     }
 
     if let Some(lifetime) = asked_lifetime {
-        live.idle = lifetime.idle();
-        live.cookie = lifetime.cookie();
+        live.set_lifetime(&lifetime);
         live.absolute_deadline = live.anchor().plus(lifetime.absolute());
     }
 
@@ -913,6 +982,7 @@ fn plan<T: SessionData>(
         created: false,
         wishes,
         staged: is_staged,
+        ended: None,
     };
     Ok(Planned::Write(attempt, staged))
 }
@@ -1013,6 +1083,7 @@ fn create<T: SessionData>(
         authenticated_at: subject.map(|_| cx.now),
         absolute_deadline: cx.now.plus(lifetime.absolute()),
         idle: lifetime.idle(),
+        absolute: lifetime.absolute(),
         cookie: lifetime.cookie(),
         encoding: policy.encoding.code(),
         version: T::VERSION,
@@ -1036,8 +1107,10 @@ fn create<T: SessionData>(
         set_cookie: Some(id),
         cause: None,
         created: true,
-        wishes: Some(wishes.last),
+        // A transaction fulfils no wish that came while it ran.
+        wishes: Some(if is_staged { wishes.done } else { wishes.last }),
         staged: is_staged,
+        ended: None,
     };
     Ok(Planned::Write(attempt, staged))
 }

@@ -7,6 +7,8 @@ mod lifecycle_table;
 #[cfg(feature = "testing")]
 mod merge;
 #[cfg(feature = "testing")]
+mod stories;
+#[cfg(feature = "testing")]
 mod transact;
 #[cfg(feature = "testing")]
 mod verdicts;

@@ -65,17 +65,21 @@ impl World {
     pub(crate) fn new() -> Self {
         Self::of()
     }
+
+    /// A world whose layer is set up in its own way.
+    pub(crate) fn with(
+        set_up: impl FnOnce(SessionLayer<Shop, Store>) -> SessionLayer<Shop, Store>,
+    ) -> Self {
+        Self::set_up(set_up)
+    }
 }
 
 impl<T: SessionData> World<T> {
     pub(crate) fn of() -> Self {
-        Self::with(|sessions| sessions)
+        Self::set_up(|sessions| sessions)
     }
 
-    /// A world whose layer is set up in its own way.
-    pub(crate) fn with(
-        set_up: impl FnOnce(SessionLayer<T, Store>) -> SessionLayer<T, Store>,
-    ) -> Self {
+    fn set_up(set_up: impl FnOnce(SessionLayer<T, Store>) -> SessionLayer<T, Store>) -> Self {
         let rows = Arc::new(MemoryStore::new());
         let faulty = Faulty::new(Arc::clone(&rows));
         let faults = faulty.faults();
@@ -184,10 +188,6 @@ impl Answer {
 
     fn headers(&self, name: &str) -> Vec<&str> {
         self.outcome.effects.headers().filter(|h| h.name == name).map(|h| h.value).collect()
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers(name).first().copied()
     }
 
     pub(crate) fn set_cookie(&self) -> Option<&str> {
