@@ -2,14 +2,16 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cookie;
+mod evolution;
 #[cfg(feature = "testing")]
 mod lifecycle_table;
 #[cfg(feature = "testing")]
 mod merge;
 #[cfg(feature = "testing")]
-mod stories;
+mod outside;
+mod runtimes;
 #[cfg(feature = "testing")]
-mod transact;
+mod stories;
 #[cfg(feature = "testing")]
 mod verdicts;
 #[cfg(feature = "testing")]
