@@ -3,6 +3,8 @@
 
 mod cookie;
 #[cfg(feature = "testing")]
+mod interleavings;
+#[cfg(feature = "testing")]
 mod lifecycle_table;
 #[cfg(feature = "testing")]
 mod merge;
