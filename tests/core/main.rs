@@ -3,7 +3,11 @@
 
 mod cookie;
 #[cfg(feature = "testing")]
+mod histories;
+#[cfg(feature = "testing")]
 mod interleavings;
+#[cfg(feature = "testing")]
+mod lessons;
 #[cfg(feature = "testing")]
 mod lifecycle_table;
 #[cfg(feature = "testing")]
