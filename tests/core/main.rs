@@ -4,6 +4,12 @@
 mod cookie;
 mod evolution;
 #[cfg(feature = "testing")]
+mod histories;
+#[cfg(feature = "testing")]
+mod interleavings;
+#[cfg(feature = "testing")]
+mod lessons;
+#[cfg(feature = "testing")]
 mod lifecycle_table;
 #[cfg(feature = "testing")]
 mod merge;
