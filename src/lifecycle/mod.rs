@@ -26,8 +26,8 @@ pub(crate) use self::machine::Machine;
 mod candidates;
 mod judge;
 mod machine;
-#[cfg(test)]
-mod tests;
+mod plan;
+mod wishes;
 
 /// What a transition may know of the world.
 pub(crate) struct Context<'a> {
