@@ -174,7 +174,7 @@ pub use crate::adapter::axum::Rejection;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
 pub use crate::effects::{Effects, Header, Mode};
-pub use crate::layer::{Exchange, Outcome};
+pub use crate::exchange::{Exchange, Outcome};
 
 // For tests.
 #[cfg(feature = "testing")]
@@ -183,11 +183,13 @@ pub mod testing;
 #[cfg(feature = "tower")]
 mod adapter;
 mod codec;
+mod driver;
 mod effects;
 mod entropy;
 mod envelope;
 mod error;
 mod event;
+mod exchange;
 mod id;
 mod layer;
 mod lifecycle;

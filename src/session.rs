@@ -11,7 +11,7 @@ use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::lifecycle::{Candidates, Machine};
+use crate::lifecycle::{Candidates, Machine, Rotate};
 use crate::lifetime::Lifetime;
 use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};
@@ -243,13 +243,23 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Gives the session a new id at the commit; the old one is dead from then
-    /// on, and the data stays.
+    /// on, and the data and both deadlines stay.
     ///
-    /// It happens by itself when the subject changes. Call it where the user has
-    /// proved again who they are, or has been given more rights (OWASP ASVS 5.0,
-    /// 7.2.4). A session that is not stored yet has no id to change.
+    /// It happens by itself when the subject changes. Call it where the user gets
+    /// more rights, say. A session that is not stored yet has no id to change.
     pub fn rotate(&self) {
-        self.0.machine().rotate();
+        self.0.machine().rotate(Rotate::IdAlone);
+    }
+
+    /// Notes that the user has proved again who they are: like a login, and by
+    /// the same user.
+    ///
+    /// At the commit the session gets a new id (OWASP ASVS 5.0, 7.2.4), is
+    /// authenticated as of then, and its absolute limit is counted from then. It
+    /// is not noticed by itself, because the subject stays the same. Without a
+    /// subject it is no more than [`rotate`](Self::rotate).
+    pub fn reauthenticate(&self) {
+        self.0.machine().rotate(Rotate::Authenticated);
     }
 
     /// Ends the session: a logout.

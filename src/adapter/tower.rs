@@ -5,16 +5,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::{COOKIE, HeaderValue};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::adapter::http::apply;
 use crate::data::SessionData;
-use crate::effects::{Effects, Mode};
-use crate::error::Error;
-use crate::layer::{Exchange, Outcome, SessionLayer};
+use crate::exchange::{Exchange, Outcome};
+use crate::layer::SessionLayer;
+use crate::session::BoxFuture;
 use crate::store::Store;
 
 impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
@@ -27,10 +28,8 @@ impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
 
 /// A service with sessions around it; [`SessionLayer`] makes it.
 ///
-/// It puts a [`PendingSession`](crate::PendingSession) among each request's
-/// extensions, and adds what the session needs to the response. The body of an
-/// error response of its own is a sentence, so the body type must be made from
-/// one.
+/// It puts a [`PendingSession`](crate::PendingSession) among each request's extensions, and adds
+/// what the session needs to the response. The body of an error of its own is a sentence.
 #[derive(Debug)]
 pub struct SessionService<T, S, I> {
     layer: SessionLayer<T, S>,
@@ -84,10 +83,7 @@ pin_project! {
     enum State<T, S, F, B> {
         Handling { #[pin] future: F, exchange: Option<Exchange<T, S>> },
         // Boxed only here: most requests have nothing to ask the store at their end.
-        Finishing {
-            finish: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-            response: Option<Response<B>>,
-        },
+        Finishing { finish: BoxFuture<'static, Outcome>, response: Option<Response<B>> },
     }
 }
 
@@ -107,17 +103,14 @@ where
                 StateProj::Handling { future, exchange } => {
                     // An error of the service carries no response, and so no effects.
                     let response = ready!(future.poll(cx))?;
-                    let Some(exchange) = exchange.take() else { return Poll::Ready(Ok(response)) };
-                    let exchange = match exchange.finish_now() {
+                    match exchange.take().expect(ENDED).finish_or_box() {
                         Ok(outcome) => return Poll::Ready(Ok(apply(outcome, response))),
-                        Err(exchange) => exchange,
-                    };
-                    let finish = Box::pin(exchange.finish_later());
-                    State::Finishing { finish, response: Some(response) }
+                        Err(finish) => State::Finishing { finish, response: Some(response) },
+                    }
                 }
                 StateProj::Finishing { finish, response } => {
                     let outcome = ready!(finish.as_mut().poll(cx));
-                    let response = response.take().expect("a future is not polled after its end");
+                    let response = response.take().expect(ENDED);
                     return Poll::Ready(Ok(apply(outcome, response)));
                 }
             };
@@ -126,39 +119,4 @@ where
     }
 }
 
-/// Adds the effects to the response, or to one of the error's own.
-// Inlined, because a response is large to move.
-#[inline]
-fn apply<B: From<&'static str>>(outcome: Outcome, mut response: Response<B>) -> Response<B> {
-    if let Some(error) = &outcome.error {
-        response = error_response(error);
-    }
-    add_effects(outcome.effects, response.headers_mut());
-    response
-}
-
-/// Answers an error of the session with its status and a sentence.
-pub(crate) fn error_response<B: From<&'static str>>(error: &Error) -> Response<B> {
-    let mut response = Response::new(B::from(error.public_message()));
-    let status = StatusCode::from_u16(error.status());
-    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
-}
-
-fn add_effects(effects: Effects, headers: &mut HeaderMap) {
-    for header in effects.fixed_headers().into_iter().flatten() {
-        let name = HeaderName::from_static(header.name);
-        let value = HeaderValue::from_static(header.value);
-        match header.mode {
-            Mode::Append => drop(headers.append(name, value)),
-            Mode::Replace => drop(headers.insert(name, value)),
-        }
-    }
-    // Moved and not copied. It is visible ASCII, by the promise of `Header`.
-    if let Some(Ok(mut value)) = effects.set_cookie.map(HeaderValue::try_from) {
-        value.set_sensitive(true);
-        headers.append(SET_COOKIE, value);
-    }
-}
+const ENDED: &str = "a future is not polled after its end";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::judge::{Held, Judgement, Shown, judge};
 use super::plan::{Attempt, Planned, create, decode, plan, rotation_due, switch, touch_due};
-use super::wishes::Wishes;
+use super::wishes::{Rotate, Wishes};
 use super::{Answer, Call, Candidates, Context, Policy, Reuse, Step, tombstone};
 use crate::data::SessionData;
 use crate::effects::Effects;
@@ -160,9 +160,13 @@ impl<T: SessionData> Machine<T> {
         Some((&held.live, held.record.expires_at))
     }
 
-    pub(crate) fn rotate(&mut self) {
+    pub(crate) fn rotate(&mut self, rotate: Rotate) {
         if let Some(loaded) = self.loaded_mut() {
-            loaded.wishes.rotate = Some(loaded.wishes.next());
+            let earlier = loaded.wishes.rotate.map(|(_, rotate)| rotate);
+            // To have proved who one is, is not undone by a mere change of the id.
+            let rotate =
+                if earlier == Some(Rotate::Authenticated) { Rotate::Authenticated } else { rotate };
+            loaded.wishes.rotate = Some((loaded.wishes.next(), rotate));
         }
     }
 

@@ -22,6 +22,7 @@ use crate::verdict::EndReason;
 
 pub(crate) use self::candidates::Candidates;
 pub(crate) use self::machine::Machine;
+pub(crate) use self::wishes::Rotate;
 
 mod candidates;
 mod judge;

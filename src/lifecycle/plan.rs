@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::judge::{Held, Shown};
-use super::wishes::Wishes;
+use super::wishes::{Rotate, Wishes};
 use super::{Context, Policy};
 use crate::codec::Encoding;
 use crate::data::SessionData;
@@ -93,15 +93,19 @@ pub(super) fn plan<T: SessionData>(
     let mut id = None;
     let mut shown = held.shown;
     let asked_lifetime = wishes.lifetime.map(|(_, lifetime)| lifetime).filter(|_| !is_staged);
-    let rotate = wishes.rotate.is_some() && !is_staged;
+    let rotate = wishes.rotate.map(|(_, rotate)| rotate).filter(|_| !is_staged);
     let remember = cx.now.plus(policy.remember_superseded);
-    if subject != held.record.subject || rotate {
+    if subject != held.record.subject || rotate.is_some() {
         let fresh = held.id.with_fresh_secret(cx.entropy)?;
         live.ids.supersede(fresh.verifier(), cx.now, remember);
         id = Some(fresh);
         shown = Shown::Current;
         if subject == held.record.subject {
             cause = Some(RotationCause::Asked);
+            if rotate == Some(Rotate::Authenticated) && subject.is_some() {
+                live.authenticated_at = Some(cx.now);
+                live.absolute_deadline = cx.now.plus(live.absolute);
+            }
         } else {
             cause = Some(RotationCause::Subject);
             live.authenticated_at = subject.map(|_| cx.now);

@@ -9,12 +9,21 @@ use crate::subject::Subject;
 pub(super) struct Wishes {
     pub(super) last: u64,
     pub(super) done: u64,
-    pub(super) rotate: Option<u64>,
+    pub(super) rotate: Option<(u64, Rotate)>,
     pub(super) lifetime: Option<(u64, Lifetime)>,
     /// The subject that the data was already made fit for, on its way to the store.
     pub(super) switched: Option<Subject>,
     /// A change panicked half way.
     pub(super) torn: bool,
+}
+
+/// What comes with a new id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rotate {
+    /// Nothing else.
+    IdAlone,
+    /// The user has proved again who they are.
+    Authenticated,
 }
 
 impl Wishes {
@@ -29,7 +38,7 @@ impl Wishes {
 
     pub(super) fn fulfil(&mut self, until: u64) {
         self.done = self.done.max(until);
-        self.rotate = self.rotate.filter(|wish| *wish > until);
+        self.rotate = self.rotate.filter(|(wish, _)| *wish > until);
         self.lifetime = self.lifetime.filter(|(wish, _)| *wish > until);
     }
 }
