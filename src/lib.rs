@@ -38,6 +38,8 @@ mod entropy;
 mod envelope;
 mod error;
 mod event;
+#[cfg(test)]
+mod golden;
 mod id;
 mod layer;
 mod lifecycle;
