@@ -260,4 +260,57 @@ mod tests {
             assert_eq!(blake3::hazmat::hash_derive_key_context(context), constant, "{context}");
         }
     }
+
+    /// Lines of: id as text, key, verifier, nonce, successor as text.
+    const VECTORS: &str = include_str!("golden/ids.txt");
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn what_is_derived_from_an_id_never_changes() {
+        let mut count = 0;
+        for vector in crate::golden::vectors(VECTORS) {
+            let [text, key, verifier, nonce, successor] = vector[..] else {
+                panic!("five values: {vector:?}");
+            };
+            let id = SessionId::parse(text.as_bytes()).unwrap();
+            assert_eq!(id.key().to_string(), key);
+            assert_eq!(hex(id.verifier().as_bytes()), verifier);
+            let nonce: [u8; 16] = crate::golden::bytes(nonce).try_into().unwrap();
+            let next = id.successor(&nonce);
+            next.with_text(|text| assert_eq!(text, successor));
+            assert_eq!(next.key(), id.key(), "the key is stable");
+            assert!(next != id);
+            count += 1;
+        }
+        assert_eq!(count, 4);
+    }
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = SessionId::generate(&crate::entropy::SystemEntropy).unwrap();
+        let text = id.with_text(str::to_owned);
+        assert_eq!(text.len(), SessionId::TEXT_LEN);
+        assert!(SessionId::parse(text.as_bytes()) == Some(id));
+        let others = (0..=255u8).filter(|last| {
+            let mut bytes = text.clone().into_bytes();
+            bytes[42] = *last;
+            SessionId::parse(&bytes).is_some()
+        });
+        assert_eq!(others.count(), 16, "the last character has four bits of meaning");
+        for wrong in [&text[..42], &format!("{text}A"), &format!("{}=", &text[..42]), ""] {
+            assert!(SessionId::parse(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_fresh_secret_is_another_id_of_the_same_session() {
+        let id = SessionId::generate(&crate::entropy::SystemEntropy).unwrap();
+        let fresh = id.with_fresh_secret(&crate::entropy::SystemEntropy).unwrap();
+        assert_eq!(fresh.key(), id.key());
+        assert!(fresh != id && fresh.verifier() != id.verifier());
+        assert_eq!(format!("{id:?} {:?}", id.verifier()), "SessionId(..) Verifier(..)");
+    }
 }

@@ -190,6 +190,8 @@ mod envelope;
 mod error;
 mod event;
 mod exchange;
+#[cfg(test)]
+mod golden;
 mod id;
 mod layer;
 mod lifecycle;

@@ -134,4 +134,15 @@ mod tests {
         assert_eq!(Subject::from(-7), Subject::from("-7"));
         assert_eq!(Subject::from(1234567890u64), Subject::from(&b"1234567890"[..]));
     }
+
+    #[test]
+    fn what_is_derived_from_a_name_never_changes() {
+        let mut count = 0;
+        for line in include_str!("golden/subjects.txt").lines().skip(1) {
+            let (hash, name) = line.split_once(' ').expect("a hash and a name");
+            assert_eq!(Subject::from(name).as_bytes()[..], crate::golden::bytes(hash));
+            count += 1;
+        }
+        assert_eq!(count, 4);
+    }
 }

@@ -127,4 +127,59 @@ mod tests {
         messagepack::encode(&tree, &mut bytes).unwrap();
         assert_eq!(Encoding::MessagePack.tree(&bytes), Some(tree));
     }
+
+    #[derive(Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+    struct Everything {
+        none: Option<u8>,
+        some: Option<String>,
+        number: i64,
+        float: f64,
+        list: Vec<bool>,
+        map: std::collections::BTreeMap<String, u64>,
+        choice: Choice,
+        tuple: (u8, char),
+        address: Option<std::net::IpAddr>,
+    }
+
+    #[derive(Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+    enum Choice {
+        #[default]
+        Unit,
+        Fields {
+            a: u8,
+        },
+    }
+
+    impl SessionData for Everything {}
+
+    #[track_caller]
+    fn golden(encoding: Encoding, bytes: &[u8]) {
+        let everything = Everything {
+            none: None,
+            some: Some("smörgås".into()),
+            number: i64::MIN,
+            float: 0.5,
+            list: vec![true, false],
+            map: [("one".to_owned(), 1), ("most".to_owned(), u64::MAX)].into(),
+            choice: Choice::Fields { a: 7 },
+            tuple: (255, '€'),
+            address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+        };
+        let mut encoded = Vec::new();
+        encoding.encode(&everything, &mut encoded).unwrap();
+        assert_eq!(encoded.escape_ascii().to_string(), bytes.escape_ascii().to_string());
+        assert_eq!(encoding.decode(0, bytes), Some(everything));
+    }
+
+    #[test]
+    fn stored_json_is_read_as_it_was_written() {
+        golden(Encoding::Json, include_str!("../golden/data.json").trim_end().as_bytes());
+    }
+
+    #[cfg(feature = "messagepack")]
+    #[test]
+    fn stored_messagepack_is_read_as_it_was_written() {
+        let hex = include_str!("../golden/data_messagepack.hex");
+        golden(Encoding::MessagePack, &crate::golden::bytes(hex));
+    }
 }
