@@ -108,3 +108,26 @@ pub enum Mode {
     /// This one takes their place.
     Replace,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_to_do_is_seen_as_such() {
+        assert!(Effects::NONE.is_empty());
+        assert_eq!(Effects::NONE.headers().count(), 0);
+        let vary = Effects { vary: true, ..Effects::NONE };
+        assert!(!vary.is_empty());
+        assert_eq!(vary.headers().map(|header| header.name).collect::<Vec<_>>(), ["vary"]);
+    }
+
+    #[test]
+    fn debug_shows_no_id() {
+        let secret = "session=c2VjcmV0".to_owned();
+        let effects = Effects { set_cookie: Some(secret), ..Effects::NONE };
+        let text = format!("{effects:?} {:?}", effects.headers().collect::<Vec<_>>());
+        assert!(text.contains("set_cookie: Some") && text.contains("set-cookie"), "{text}");
+        assert!(!text.contains("c2VjcmV0"), "{text}");
+    }
+}

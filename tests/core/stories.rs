@@ -122,6 +122,20 @@ fn who_proves_again_who_they_are_begins_anew_under_a_new_id() {
 }
 
 #[test]
+fn a_lifetime_that_is_chosen_later_counts_from_the_login() {
+    let world = World::new();
+    let browser = world.browser();
+    world.change(&browser, |shop| shop.visits = 1);
+    world.clock.advance(30 * MINUTE);
+    world.log_in(&browser, "ann");
+    world.clock.advance(30 * MINUTE);
+    world.visit(&browser, async |session| session.set_lifetime(STAY)).1.is_fine();
+    assert_eq!(deadline(&world, &browser), START.plus(30 * MINUTE).plus(90 * DAY));
+    let (lifetime, _) = world.visit(&browser, async |session| session.lifetime());
+    assert_eq!(lifetime, Some(STAY));
+}
+
+#[test]
 fn a_visitor_has_nothing_to_prove() {
     let world = World::new();
     let browser = world.browser();
