@@ -92,9 +92,10 @@
 //! | none, or malformed | reads | none | no cookie |
 //! | none, or malformed | changes data | `insert` | a cookie |
 //! | of a live session | reads, or changes nothing after all | `load` | no cookie |
-//! | .. whose last touch is a while ago | reads | `load`, `touch` | no cookie; a persistent one is renewed |
+//! | .. whose last touch is a while ago | reads | `load`, `touch` | no cookie |
+//! | .. and that cookie is persistent | reads | `load`, `replace` | the cookie with a new `Max-Age`: by a compare-and-swap, lest it overwrites a login's |
 //! | .. | changes data | `load`, `replace` | no cookie; a persistent one is renewed now and then |
-//! | .. | logs in or out by the data, or calls `rotate` | `load`, `replace` | a cookie with a new id |
+//! | .. | logs in or out by the data, or calls `reauthenticate` or `rotate` | `load`, `replace` | a cookie with a new id |
 //! | .. | calls `end` | `load`, `replace` | the removal of the cookie; `Clear-Site-Data` if asked for |
 //! | .. that another request changes meanwhile | changes data | `load`, and `replace` until it fits | no cookie |
 //! | .. that another request ends meanwhile | changes data | `load`, `replace` | 409, no cookie |
