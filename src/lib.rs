@@ -3,6 +3,9 @@
 
 pub mod cookie;
 pub mod data;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod merge;
 pub mod store;
 #[cfg(feature = "testing")]
