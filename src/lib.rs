@@ -139,6 +139,9 @@
 
 // What the application writes: the data, and how parallel changes to it are merged.
 pub mod data;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod merge;
 pub use crate::codec::{EncodeError, Encoding};
 pub use crate::data::SessionData;

@@ -29,17 +29,9 @@ fuzz_target!(|input: &[u8]| {
 fn check(header: &[u8], name: &str, pairs: &[(Vec<u8>, Vec<u8>)]) {
     let found = Vec::from_iter(cookie::values(header, name));
     let expected = Vec::from_iter(
-        pairs
-            .iter()
-            .filter(|pair| pair.0 == name.as_bytes())
-            .map(|pair| pair.1.as_slice()),
+        pairs.iter().filter(|pair| pair.0 == name.as_bytes()).map(|pair| pair.1.as_slice()),
     );
-    assert_eq!(
-        found,
-        expected,
-        "name {name:?} in {}",
-        header.escape_ascii()
-    );
+    assert_eq!(found, expected, "name {name:?} in {}", header.escape_ascii());
 
     // Values are parts of the header itself, in order, and never overlap.
     let mut from = header.as_ptr_range().start;
@@ -78,9 +70,6 @@ fn trimmed(mut octets: Vec<u8>) -> Vec<u8> {
     while [Some(&b' '), Some(&b'\t')].contains(&octets.last()) {
         octets.pop();
     }
-    let blank = octets
-        .iter()
-        .take_while(|octet| [b' ', b'\t'].contains(octet))
-        .count();
+    let blank = octets.iter().take_while(|octet| [b' ', b'\t'].contains(octet)).count();
     octets.split_off(blank)
 }

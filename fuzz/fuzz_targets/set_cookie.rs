@@ -54,10 +54,7 @@ fuzz_target!(|input: &str| {
     let removal = browser(&policy.removal()).expect("a removal is a cookie as well");
     assert_eq!(removal, meant(name, "", &attributes, Some(Duration::ZERO)));
     let strict = policy.with_same_site_strict();
-    assert_eq!(
-        CookiePolicy::new(name.to_owned(), strict.attributes().clone()),
-        Ok(strict)
-    );
+    assert_eq!(CookiePolicy::new(name.to_owned(), strict.attributes().clone()), Ok(strict));
 });
 
 fn given(part: &str) -> Option<&str> {
@@ -80,13 +77,7 @@ fn meant(name: &str, value: &str, asked: &Attributes, max_age: Option<Duration>)
         set("path", path);
     }
     if let Some(domain) = &asked.domain {
-        set(
-            "domain",
-            &domain
-                .strip_prefix('.')
-                .unwrap_or(domain)
-                .to_ascii_lowercase(),
-        );
+        set("domain", &domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase());
     }
     if asked.secure {
         set("secure", "");
@@ -107,11 +98,7 @@ fn meant(name: &str, value: &str, asked: &Attributes, max_age: Option<Duration>)
             set("expires", "Thu, 01 Jan 1970 00:00:00 GMT");
         }
     }
-    Stored {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        attributes,
-    }
+    Stored { name: name.to_owned(), value: value.to_owned(), attributes }
 }
 
 /// RFC 6265bis, sections 5.6 and 5.7, as a browser on HTTPS goes through them.
@@ -160,11 +147,7 @@ fn browser(header: &str) -> Result<Stored, &'static str> {
             return Err("prefix");
         }
     }
-    if !has("secure")
-        && attributes
-            .get("samesite")
-            .is_some_and(|value| value == "None")
-    {
+    if !has("secure") && attributes.get("samesite").is_some_and(|value| value == "None") {
         return Err("SameSite=None without Secure");
     }
     if !has("secure") && has("partitioned") {
@@ -176,11 +159,7 @@ fn browser(header: &str) -> Result<Stored, &'static str> {
             return Err("Max-Age over 400 days");
         }
     }
-    Ok(Stored {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        attributes,
-    })
+    Ok(Stored { name: name.to_owned(), value: value.to_owned(), attributes })
 }
 
 fn trim(text: &str) -> &str {

@@ -592,8 +592,11 @@ impl<T: SessionData> Machine<T> {
                 | Verdict::IdleExpired
                 | Verdict::AbsoluteExpired,
             ) => self.ended(false, cx),
-            Judgement::Dead(verdict) => Err(Error::Lost(verdict)),
-            Judgement::Reused => Err(Error::Lost(Verdict::Superseded)),
+            judgement @ (Judgement::Dead(_) | Judgement::Reused) => {
+                // It stays wished for, so that no later commit says yes to it.
+                loaded.dying = Some((held, reason));
+                Err(Error::Lost(judgement.verdict()))
+            }
         }
     }
 

@@ -232,7 +232,7 @@ fn two_requests_of_any_kind_keep_the_session_in_every_order() {
 #[test]
 fn three_requests_of_any_kind_keep_the_session_in_many_orders() {
     let asked = std::env::var("TYPED_SESSION_SCHEDULES");
-    let max_runs = asked.ok().and_then(|runs| runs.parse().ok()).unwrap_or(500);
+    let max_runs = asked.ok().and_then(|runs| runs.parse().ok()).unwrap_or(300);
     let (mut runs, mut all) = (0, true);
     for (at, first) in KINDS.iter().enumerate() {
         for (then, second) in KINDS.iter().enumerate().skip(at) {

@@ -590,6 +590,18 @@ fn a_session_that_is_ended_by_a_clone_while_it_is_stored_is_ended() {
     }
 }
 
+#[test]
+fn an_end_that_was_refused_is_refused_until_the_response() {
+    let two = Two::after(|shop| shop.visits = 1);
+    two.a.1.update(|shop| shop.user = Some("ann".into()));
+    run(two.a.1.commit()).unwrap();
+    two.b.1.end();
+    assert!(matches!(run(two.b.1.commit()), Err(Error::Lost(Verdict::Superseded))));
+    let (world, _, a, b) = two.close();
+    assert_eq!((b.status(), b.set_cookie()), (409, None));
+    assert_eq!(stored(&world, &a.cookie()).user.as_deref(), Some("ann"));
+}
+
 // Failures, and answers that get lost.
 
 /// What a request did, and whose answer got lost.

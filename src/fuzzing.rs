@@ -1,0 +1,17 @@
+//! Private parts for the fuzz targets; `cargo fuzz` alone builds this.
+
+use crate::envelope::Envelope;
+
+/// Reads the body of a record and writes it again; nothing if it is not one.
+#[must_use]
+pub fn rewritten(body: &[u8]) -> Option<Vec<u8>> {
+    Some(match Envelope::decode(body)? {
+        Envelope::Tombstone(tombstone) => tombstone.encode(),
+        Envelope::Live(live) => {
+            let data = &body[live.data_at..];
+            let mut written = live.encode(data.len());
+            written.extend_from_slice(data);
+            written
+        }
+    })
+}
