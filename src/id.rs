@@ -129,7 +129,11 @@ impl SessionId {
 /// In constant time.
 impl PartialEq for SessionId {
     fn eq(&self, other: &Self) -> bool {
-        blake3::Hash::from_bytes(self.bytes()) == blake3::Hash::from_bytes(other.bytes())
+        let (mut ours, mut theirs) = (self.bytes(), other.bytes());
+        let equal = blake3::Hash::from_bytes(ours) == blake3::Hash::from_bytes(theirs);
+        ours.zeroize();
+        theirs.zeroize();
+        equal
     }
 }
 

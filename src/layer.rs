@@ -50,6 +50,11 @@ pub(crate) struct Shared<T, S> {
 
 impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// Makes a layer that keeps its sessions in `store`.
+    ///
+    /// # Security
+    ///
+    /// A store, or a table of one, is for one layer and one type of data, on any
+    /// number of machines. An id does not say which layer made it.
     #[must_use]
     pub fn new(store: S) -> Self {
         Self {

@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::id::SessionKey;
 use crate::layer::SessionLayer;
 use crate::lifecycle::tombstone;
-use crate::store::{self, Replaced, Store};
+use crate::store::{self, ErrorKind, Replaced, Store};
 use crate::subject::Subject;
 use crate::verdict::EndReason;
 
@@ -80,7 +80,12 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         key: &SessionKey,
         reason: EndReason,
     ) -> store::Result<bool> {
-        let mut record = self.store().load(key).await?;
+        let mut record = match self.store().load(key).await {
+            // A row that makes no sense must not keep the others logged in; and the
+            // index says that it is the subject's.
+            Err(error) if error.kind() == ErrorKind::Corrupt => None,
+            record => record?,
+        };
         loop {
             let Some(there) = record else {
                 // In the index and not yet, or no more, in the store: what comes later

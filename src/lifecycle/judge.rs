@@ -6,7 +6,7 @@ use super::Context;
 use crate::data::SessionData;
 use crate::envelope::{Envelope, Ids, Live};
 use crate::id::{SessionId, SessionKey};
-use crate::record::Record;
+use crate::record::{Record, Revision};
 use crate::verdict::Verdict;
 
 /// A live session, as it stood in the store, in the hands of a request that has
@@ -43,7 +43,9 @@ pub(super) enum Judgement<T> {
     /// The id is good for nothing.
     Dead(Verdict),
     /// [`Verdict::Superseded`], and by timed rotation, whose grace is over.
-    Reused,
+    ///
+    /// With the revision at which it is so.
+    Reused(Revision),
 }
 
 impl<T> Judgement<T> {
@@ -52,7 +54,7 @@ impl<T> Judgement<T> {
             Self::Live(..) => Verdict::Resumed,
             Self::Unreadable(_) => Verdict::Undecodable,
             Self::Dead(verdict) => *verdict,
-            Self::Reused => Verdict::Superseded,
+            Self::Reused(_) => Verdict::Superseded,
         }
     }
 }
@@ -87,7 +89,7 @@ pub(super) fn judge<T: SessionData>(
     }
     let shown = match shown {
         Ok(shown) => shown,
-        Err(Wrong::OutOfGrace) => return Judgement::Reused,
+        Err(Wrong::OutOfGrace) => return Judgement::Reused(record.revision),
         Err(Wrong::Superseded) => return Judgement::Dead(Verdict::Superseded),
         Err(Wrong::Forged) => return Judgement::Dead(Verdict::Forged),
     };

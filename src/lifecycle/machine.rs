@@ -53,6 +53,10 @@ struct Loaded<T> {
     unreadable: Option<Arc<Held>>,
     /// The session that this request ended, until the store knows.
     dying: Option<(Arc<Held>, EndReason)>,
+    /// There is a session that this request wished to end and cannot; and why.
+    unended: Option<Verdict>,
+    /// This request could end its session, be it one of its own making.
+    had_session: bool,
     /// This request's own view of the data.
     data: T,
     /// What a transaction made of the data, while it is tried.
@@ -189,8 +193,15 @@ impl<T: SessionData> Machine<T> {
                     held = Some(attempt.held.clone());
                 }
             }
-            if let Some(held) = held {
-                loaded.dying = Some((held, reason));
+            match (held, loaded.verdict) {
+                (Some(held), _) => loaded.dying = Some((held, reason)),
+                // There is a session, and this request cannot end it.
+                (None, verdict @ (Verdict::Superseded | Verdict::Undecodable))
+                    if loaded.dying.is_none() && !loaded.had_session =>
+                {
+                    loaded.unended = Some(verdict);
+                }
+                (None, _) => {}
             }
             loaded.data = T::default();
             let last = loaded.wishes.last;
@@ -235,7 +246,7 @@ impl<T: SessionData> Machine<T> {
     pub(crate) fn is_settled(&self, now: impl FnOnce() -> Timestamp, policy: &Policy) -> bool {
         let Some(loaded) = self.loaded() else { return true };
         let wishes = &loaded.wishes;
-        if wishes.pending() || wishes.torn || loaded.dying.is_some() {
+        if wishes.pending() || wishes.torn || loaded.dying.is_some() || loaded.unended.is_some() {
             return false;
         }
         loaded.held.as_ref().is_none_or(|held| {
@@ -279,11 +290,14 @@ impl<T: SessionData> Machine<T> {
                 if verdict == Verdict::Malformed {
                     cx.observer.event(&Event::Rejected { key: None, verdict });
                 }
+                let had_session = unreadable.is_some();
                 self.stage = Stage::Loaded(Loaded {
                     verdict,
                     held: None,
                     unreadable,
                     dying: None,
+                    unended: None,
+                    had_session,
                     data: T::default(),
                     staged: None,
                     wishes: Wishes::default(),
@@ -328,6 +342,8 @@ impl<T: SessionData> Machine<T> {
                     held: Some(held),
                     unreadable: None,
                     dying: None,
+                    unended: None,
+                    had_session: true,
                     data,
                     staged: None,
                     wishes: Wishes::default(),
@@ -338,7 +354,7 @@ impl<T: SessionData> Machine<T> {
             }
             Judgement::Unreadable(held) => self.next_candidate(index + 1, best, Some(held), cx),
             Judgement::Dead(_) => self.next_candidate(index + 1, best, unreadable, cx),
-            Judgement::Reused => {
+            Judgement::Reused(expected) => {
                 let end = cx.policy.rotation.is_some_and(|rotation| match rotation.on_reuse {
                     Reuse::Reject => false,
                     Reuse::EndSession => true,
@@ -347,7 +363,8 @@ impl<T: SessionData> Machine<T> {
                     self.asked = Asked::EndOfReused(key, index, unreadable);
                     let tombstone =
                         tombstone(EndReason::IdReused, cx.now, cx.policy.remember_ended);
-                    Ok(Step::Call(Call::End { key, tombstone }))
+                    // A compare-and-swap, because somebody may just have logged in.
+                    Ok(Step::Call(Call::ReplaceByTombstone { key, expected, tombstone }))
                 } else {
                     self.next_candidate(index + 1, best, unreadable, cx)
                 }
@@ -382,6 +399,9 @@ impl<T: SessionData> Machine<T> {
         let Stage::Loaded(loaded) = &mut self.stage else { return Ok(Step::Done) };
         if loaded.wishes.torn {
             return Err(Error::Torn);
+        }
+        if let Some(verdict) = loaded.unended {
+            return Err(Error::Lost(verdict));
         }
         if let Some((held, reason)) = &loaded.dying {
             let key = held.key;
@@ -421,7 +441,9 @@ impl<T: SessionData> Machine<T> {
             Some(held) => plan(held, &mut loaded.data, staged, &mut loaded.wishes, cx)?,
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
-                let lost = loaded.unanswered.iter().find(|attempt| attempt.created);
+                // Not that of a session which this request has ended since.
+                let mut unanswered = loaded.unanswered.iter();
+                let lost = unanswered.find(|attempt| attempt.created && attempt.ended.is_none());
                 let id = lost.map(|attempt| attempt.held.id.clone());
                 create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
             }
@@ -476,17 +498,21 @@ impl<T: SessionData> Machine<T> {
             (Asked::Candidate(index, key, best, unreadable), Err(error)) => {
                 self.candidate_loaded(index, key, best, unreadable, Err(error), cx)
             }
-            (Asked::EndOfReused(key, index, unreadable), answer) => {
-                match answer {
-                    Ok(_) => cx.observer.event(&Event::Ended { key, reason: EndReason::IdReused }),
-                    Err(error) => return Err(error.into()),
+            (Asked::EndOfReused(key, index, unreadable), answer) => match answer {
+                Ok(Answer::Replaced(Replaced::Conflict(record))) => {
+                    let best = Verdict::Superseded;
+                    self.candidate_loaded(index, key, best, unreadable, Ok(record), cx)
                 }
-                self.next_candidate(index + 1, Verdict::Superseded, unreadable, cx)
-            }
+                Ok(_) => {
+                    cx.observer.event(&Event::Ended { key, reason: EndReason::IdReused });
+                    self.next_candidate(index + 1, Verdict::Superseded, unreadable, cx)
+                }
+                Err(error) => Err(error.into()),
+            },
             (Asked::Attempt, Ok(Answer::Inserted(Inserted::Created)))
             | (Asked::Attempt, Ok(Answer::Replaced(Replaced::Done))) => {
                 self.accept(cx);
-                Ok(Step::Done)
+                self.after_accept(cx)
             }
             (Asked::Attempt, Ok(Answer::Inserted(Inserted::Exists))) => match self.key_of_attempt()
             {
@@ -592,9 +618,10 @@ impl<T: SessionData> Machine<T> {
                 | Verdict::IdleExpired
                 | Verdict::AbsoluteExpired,
             ) => self.ended(false, cx),
-            judgement @ (Judgement::Dead(_) | Judgement::Reused) => {
+            judgement @ (Judgement::Dead(_) | Judgement::Reused(_)) => {
                 // It stays wished for, so that no later commit says yes to it.
                 loaded.dying = Some((held, reason));
+                self.effects.set_cookie = None;
                 Err(Error::Lost(judgement.verdict()))
             }
         }
@@ -623,10 +650,18 @@ impl<T: SessionData> Machine<T> {
         }
         if staged && let Some(data) = loaded.staged.take() {
             if loaded.wishes.pending() {
-                // Something was changed while the transaction was on its way.
+                // Something was changed while the transaction was on its way; by the
+                // last subject, if the transaction was a logout or a switch.
                 let base = loaded.held.as_deref().map_or_else(|| Some(T::default()), decode);
+                let base = base.filter(|base| {
+                    let was = base.subject();
+                    was.is_none() || was == data.subject()
+                });
                 match base.map(|base| T::merge(&base, &loaded.data, &data)) {
-                    Some(Ok(merged)) => loaded.data = merged.data,
+                    // Not of two subjects.
+                    Some(Ok(merged)) if merged.data.subject() == data.subject() => {
+                        loaded.data = merged.data;
+                    }
                     _ => loaded.wishes.torn = true,
                 }
             } else {
@@ -637,7 +672,16 @@ impl<T: SessionData> Machine<T> {
             loaded.wishes.fulfil(wishes);
         }
         loaded.wishes.switched = None;
+        loaded.had_session = true;
         loaded.held = Some(held);
+    }
+
+    /// A clone of the session may have ended it while the attempt was on its way.
+    fn after_accept(&mut self, cx: &Context<'_>) -> Result<Step, Error> {
+        match self.loaded() {
+            Some(loaded) if loaded.dying.is_some() => self.commit(cx),
+            _ => Ok(Step::Done),
+        }
     }
 
     /// An attempt was in the store already, by an answer that was lost. What was
@@ -650,7 +694,7 @@ impl<T: SessionData> Machine<T> {
                 if attempt.staged {
                     loaded.attempt = Some(attempt);
                     self.accept(cx);
-                    return Ok(Step::Done);
+                    return self.after_accept(cx);
                 }
                 false
             }
@@ -737,9 +781,13 @@ impl<T: SessionData> Machine<T> {
                 }
                 if is_staged { Ok(Step::Again) } else { self.write(None, cx) }
             }
-            // What the request read was true when it was read.
-            _ if upkeep => Ok(Step::Done),
-            judgement => Err(Error::Lost(judgement.verdict())),
+            judgement => {
+                // Invariant: no cookie of an earlier commit either, so that this late
+                // response cannot overwrite the cookie of a login.
+                self.effects.set_cookie = None;
+                // What the request read was true when it was read.
+                if upkeep { Ok(Step::Done) } else { Err(Error::Lost(judgement.verdict())) }
+            }
         }
     }
 }
@@ -756,12 +804,10 @@ fn merge_data<T: SessionData>(
         None => (T::default(), None),
     };
     let changes_subject = ours != was;
-    if let (Some(held), Some(old), Some(new)) = (&loaded.held, was, ours)
-        && old != new
-    {
-        // A switch: what somebody else wrote meanwhile is the last subject's. What
+    if let (Some(held), Some(_), true) = (&loaded.held, was, changes_subject) {
+        // What somebody else wrote meanwhile is the last subject's, who leaves. What
         // this request has written can be told by the data that it loaded alone.
-        if loaded.wishes.switched != Some(new) {
+        if let Some(new) = ours.filter(|new| loaded.wishes.switched != Some(*new)) {
             switch(held, &mut loaded.data, new)?;
             loaded.wishes.switched = Some(new);
         }

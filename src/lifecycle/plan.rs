@@ -67,13 +67,18 @@ pub(super) fn plan<T: SessionData>(
     let mut live = held.live.clone();
     let mut subject = held.record.subject;
     let mut encoded = None;
+    let mut renamed = false;
     if pending || is_staged {
         let data = staged.as_mut().unwrap_or(data);
         if let Some(bytes) = unless_same(held, data, policy.encoding)? {
             encoded = Some(bytes);
             subject = data.subject();
+            // A release may have begun to name the same user in another way.
+            renamed = subject != held.record.subject
+                && decode::<T>(held).is_some_and(|base| base.subject() == subject);
             if let (Some(old), Some(new)) = (held.record.subject, subject)
                 && old != new
+                && !renamed
                 && (is_staged || wishes.switched != Some(new))
             {
                 switch(held, data, new)?;
@@ -95,12 +100,13 @@ pub(super) fn plan<T: SessionData>(
     let asked_lifetime = wishes.lifetime.map(|(_, lifetime)| lifetime).filter(|_| !is_staged);
     let rotate = wishes.rotate.map(|(_, rotate)| rotate).filter(|_| !is_staged);
     let remember = cx.now.plus(policy.remember_superseded);
-    if subject != held.record.subject || rotate.is_some() {
+    let changes_subject = subject != held.record.subject && !renamed;
+    if changes_subject || rotate.is_some() {
         let fresh = held.id.with_fresh_secret(cx.entropy)?;
         live.ids.supersede(fresh.verifier(), cx.now, remember);
         id = Some(fresh);
         shown = Shown::Current;
-        if subject == held.record.subject {
+        if !changes_subject {
             cause = Some(RotationCause::Asked);
             if rotate == Some(Rotate::Authenticated) && subject.is_some() {
                 live.authenticated_at = Some(cx.now);
@@ -126,10 +132,12 @@ pub(super) fn plan<T: SessionData>(
         cause = Some(RotationCause::Adopted);
     } else if rotation_due(&live.ids, subject, shown, cx.now, policy) {
         let mut nonce = [0; 16];
-        cx.entropy.fill(&mut nonce)?;
-        let verifier = held.id.successor(&nonce).verifier();
-        live.ids.successor = Some(Successor { nonce, verifier });
-        cause = Some(RotationCause::Offered);
+        // Without randomness another request will offer one.
+        if cx.entropy.fill(&mut nonce).is_ok() {
+            let verifier = held.id.successor(&nonce).verifier();
+            live.ids.successor = Some(Successor { nonce, verifier });
+            cause = Some(RotationCause::Offered);
+        }
     }
 
     if let Some(lifetime) = asked_lifetime {

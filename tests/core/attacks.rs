@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
 use serde::{Deserialize, Serialize};
-use typed_session::cookie::{Attributes, CookiePolicy};
 use typed_session::store::{ErrorKind, MemoryStore, Replaced, Revision, Store};
 use typed_session::testing::schedule::run;
 use typed_session::testing::{ManualClock, SeededEntropy, Verb, When, Yielding, Yields};
@@ -16,7 +15,7 @@ use typed_session::{
     SessionLayer, Subject, Verdict,
 };
 
-use crate::world::{DAY, HOUR, MINUTE, START, Shop, URL, World, id_of};
+use crate::world::{DAY, MINUTE, START, Shop, URL, World, id_of};
 
 const STAY: Lifetime = Lifetime::new(
     std::time::Duration::from_secs(14 * 24 * 60 * 60),
@@ -24,25 +23,6 @@ const STAY: Lifetime = Lifetime::new(
 );
 
 // ---- The cookie of a login.
-
-#[test]
-fn a_successor_that_a_late_response_offers_does_not_overwrite_the_cookie_of_a_login() {
-    let world = World::with(|sessions| sessions.rotation(Rotation::default()));
-    let browser = world.browser();
-    world.log_in(&browser, "ann");
-    world.clock.advance(20 * MINUTE);
-    // Offered to another tab, whose response is lost.
-    let (_, lost) = world.ask(browser.cookie_header(URL).as_deref(), async |_| ());
-    assert!(lost.set_cookie().is_some());
-    // A slow request that only reads; meanwhile the user switches.
-    let late = world.open(&browser);
-    run(late.session()).unwrap();
-    world.log_in(&browser, "bob");
-    let answer = world.close(late);
-    answer.reach(&browser);
-    let (shop, answer) = world.read(&browser);
-    assert_eq!((answer.verdict, shop.user.as_deref()), (Verdict::Resumed, Some("bob")));
-}
 
 #[test]
 fn a_request_that_turns_out_to_be_superseded_drops_the_cookie_of_its_earlier_commit() {
@@ -153,23 +133,6 @@ fn a_row_that_makes_no_sense_does_not_keep_the_others_logged_in() {
 
 // ---- Deadlines.
 
-#[test]
-fn a_touch_in_flight_does_not_undo_a_shorter_idle_limit() {
-    let world = World::with(|sessions| sessions.lifetime(STAY));
-    let browser = world.browser();
-    world.log_in(&browser, "ann");
-    world.clock.advance(DAY);
-    let late = world.open(&browser);
-    run(late.session()).unwrap();
-    world
-        .visit(&browser, async |session| session.set_lifetime(Lifetime::new(5 * MINUTE, 90 * DAY)))
-        .1
-        .is_fine();
-    world.close(late).is_fine();
-    world.clock.advance(HOUR);
-    assert_eq!(world.read(&browser).1.verdict, Verdict::IdleExpired);
-}
-
 // ---- Randomness.
 
 struct Failing(Arc<AtomicBool>, SeededEntropy);
@@ -215,32 +178,6 @@ fn request<T: SessionData, R>(
         let cookie = outcome.effects.set_cookie().map(|line| line.split(';').next().unwrap());
         (result, cookie.map(str::to_owned), outcome.error.map_or(200, |error| error.status()))
     })
-}
-
-/// The data of the staff's own pages.
-#[derive(Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Staff {
-    user: Option<String>,
-}
-
-impl SessionData for Staff {
-    fn subject(&self) -> Option<Subject> {
-        self.user.as_ref().map(Subject::from)
-    }
-}
-
-#[test]
-fn a_customers_id_under_the_cookie_of_another_layer_on_the_same_store_is_no_session() {
-    let rows = Arc::new(MemoryStore::new());
-    let shop = layer::<Shop>(&rows);
-    let staff = layer::<Staff>(&rows)
-        .cookie(CookiePolicy::new("__Host-staff", Attributes::default()).unwrap());
-    let (_, cookie, _) =
-        request(&shop, "", |session| session.update(|shop| shop.user = Some("boss".into())));
-    let forged = format!("__Host-staff={}", id_of(&cookie.unwrap()));
-    let (user, _, _) = request(&staff, &forged, |session| session.read(|data| data.user.clone()));
-    assert_eq!(user, None);
 }
 
 /// The shop after a release that names its subjects in another way.
@@ -415,20 +352,4 @@ fn what_is_written_after_the_end_of_a_session_whose_insertion_was_lost_is_a_new_
         assert_eq!(answer.status(), 200, "{first:?} {second:?}");
         assert_eq!(world.read(&browser).0, Shop { visits: 1, ..Shop::default() });
     }
-}
-
-#[test]
-fn a_switch_that_failed_and_is_taken_back_costs_no_data() {
-    let world = World::new();
-    let browser = world.browser();
-    world.log_in(&browser, "ann");
-    world.change(&browser, |shop| shop.basket.push("tea".into()));
-    world.faults.nth(1, Verb::Replace, ErrorKind::Unavailable, When::Before);
-    let (_, answer) = world.visit(&browser, async |session| {
-        session.update(|shop| shop.user = Some("bob".into()));
-        session.commit().await.unwrap_err();
-        session.update(|shop| shop.user = Some("ann".into()));
-    });
-    answer.is_fine();
-    assert_eq!(world.read(&browser).0.basket, ["tea"]);
 }

@@ -152,7 +152,9 @@ fn history(seed: u64) {
         assert!(calls.load <= 1 && calls.touch <= 1 && calls.end <= 1, "{at}: {calls:?}");
         assert!(calls.total() - calls.load <= writes, "{at}: {calls:?}");
         if answer.verdict != Verdict::Resumed {
-            assert_eq!((calls.replace, calls.touch), (0, 0), "{at}: {calls:?}");
+            // An old id that is shown again may end its session.
+            let may_end = usize::from(answer.verdict == Verdict::Superseded);
+            assert!(calls.replace <= may_end && calls.touch == 0, "{at}: {calls:?}");
         }
         if answer.verdict == Verdict::Superseded {
             assert_eq!(answer.set_cookie(), None, "{at}");

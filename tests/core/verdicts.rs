@@ -293,7 +293,7 @@ fn an_old_id_ends_the_session_only_if_that_is_the_policy() {
         world.clock.advance(SECOND);
         let (_, answer) = world.read(&thief);
         assert_eq!(answer.verdict, Verdict::Superseded);
-        assert_eq!((answer.calls.end, answer.set_cookie()), (usize::from(ended), None));
+        assert_eq!((answer.calls.replace, answer.set_cookie()), (usize::from(ended), None));
         let expected = if ended { Verdict::Ended(EndReason::IdReused) } else { Verdict::Resumed };
         assert_eq!(world.read(&browser).1.verdict, expected);
     }
