@@ -35,13 +35,16 @@ mod sqlite;
 ///   answer, and the next one sees it. There are no steps in between that
 ///   another caller, or a crash, could see. Different keys owe each other
 ///   nothing but the index (below).
-/// - **One round trip.** A verb is one command to the engine. A refused
-///   [`replace`](Self::replace) may take one more to say what is there.
+/// - **One round trip.** A verb is one command to the engine; for an engine inside
+///   the process, one transaction. A refused [`replace`](Self::replace) may take
+///   one more to say what is there.
 /// - **Any number at once.** All verbs may run at the same time, from many
 ///   threads, processes and machines.
 /// - **Dropped futures.** If a verb's future is dropped before it is ready, the
 ///   verb happened or it did not; it never happened in part, and no lock is left
-///   behind.
+///   behind. One that the engine has begun may still happen afterwards.
+/// - **Never blocking.** The futures are polled on the runtime's threads. An engine
+///   that waits for a disk in its calls is called on a thread that may wait.
 /// - **Bytes as they are.** What is loaded equals what was written, to the bit,
 ///   also `expires_at` in milliseconds, an empty body and a body of 64 KiB. A
 ///   body that the engine cannot take is [`ErrorKind::TooLarge`], never cut.
@@ -72,8 +75,8 @@ mod sqlite;
 ///
 /// # Example
 ///
-/// `SqliteStore` in this library's source is a complete store of a few hundred
-/// lines, and meant to be read. To share one store between layers, use it behind
+/// `examples/custom-store` in this library's repository is a complete store on an
+/// embedded engine, and a main function that holds it to this contract. To share one store between layers, use it behind
 /// an [`Arc`]; to choose one at run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
@@ -98,8 +101,8 @@ pub trait Store: Send + Sync + 'static {
     /// `expected`; an `expires_at` earlier than before counts like any other.
     /// `expected` is never [`Revision::ENDED`], because nothing replaces a tombstone.
     /// Otherwise it changes nothing and answers [`Replaced::Conflict`] with what
-    /// is there, or what was there a moment later. It never creates: where there is no record, the answer is
-    /// `Conflict(None)`.
+    /// is there, or what was there a moment later. It never creates: where there is
+    /// no record, the answer is `Conflict(None)`.
     fn replace(
         &self,
         key: &SessionKey,
@@ -122,17 +125,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes a tombstone under a key, whatever is there, and also if nothing is.
     ///
-    /// The tombstone has the revision [`Revision::ENDED`] and no subject. From
-    /// then on every `insert` and `replace` under this key is refused until the
-    /// tombstone has expired and is removed. A tombstone on a tombstone keeps
-    /// the later deadline of both, and either body.
+    /// What is given as `tombstone` has the revision [`Revision::ENDED`] and no
+    /// subject. From then on every `insert` and `replace` under this key is refused until the
+    /// tombstone has expired and is removed. On any other record, all four values
+    /// become the tombstone's, also an earlier deadline. A tombstone on a tombstone
+    /// keeps the later deadline of both, and either body.
     fn end(&self, key: &SessionKey, tombstone: &Record) -> impl Future<Output = Result<()>> + Send;
 
     /// Returns the keys of a subject's sessions, in ascending order.
     ///
-    /// At most `limit` keys (none if it is 0), all greater than `after`. Fewer than `limit` means
-    /// that these were the last. A session that is there during the whole walk
-    /// through the pages is on one of them. Expired records may be among them.
+    /// The order is that of [`SessionKey::as_bytes`], and no key comes twice. At
+    /// most `limit` keys (none if it is 0), all greater than `after`. Fewer than
+    /// `limit` means that these were the last. A session that is there during the
+    /// whole walk through the pages is on one of them. Expired records may be among
+    /// them.
     fn sessions_of(
         &self,
         subject: &Subject,
