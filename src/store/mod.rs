@@ -76,8 +76,9 @@ mod sqlite;
 /// # Example
 ///
 /// `examples/custom-store` in this library's repository is a complete store on an
-/// embedded engine, and a main function that holds it to this contract. To share one store between layers, use it behind
-/// an [`Arc`]; to choose one at run time, as a [`DynStore`].
+/// embedded engine, and a main function that holds it to this contract. To keep a
+/// handle of a store that a layer has, use it behind an [`Arc`]; to choose one at
+/// run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
     ///
@@ -126,9 +127,9 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a tombstone under a key, whatever is there, and also if nothing is.
     ///
     /// What is given as `tombstone` has the revision [`Revision::ENDED`] and no
-    /// subject. From then on every `insert` and `replace` under this key is refused until the
-    /// tombstone has expired and is removed. On any other record, all four values
-    /// become the tombstone's, also an earlier deadline. A tombstone on a tombstone
+    /// subject. From then on every `insert` and `replace` under this key is refused
+    /// until the tombstone has expired and is removed. On any other record, all four
+    /// values become the tombstone's, also an earlier deadline. A tombstone on a tombstone
     /// keeps the later deadline of both, and either body.
     fn end(&self, key: &SessionKey, tombstone: &Record) -> impl Future<Output = Result<()>> + Send;
 
