@@ -62,7 +62,7 @@ struct Loaded<T> {
     /// then this tells our own record from somebody else's.
     attempt: Option<Box<Attempt>>,
     /// Earlier attempts whose answers never came.
-    unanswered: Vec<Box<Attempt>>,
+    unanswered: Vec<Attempt>,
 }
 
 /// What the request wants, each with the number of the wish, so that a wish
@@ -218,7 +218,7 @@ impl<T: SessionData> Machine<T> {
     /// at the commit. What is written from here on is a new session's.
     pub(crate) fn end(&mut self, reason: EndReason) {
         if let Some(loaded) = self.loaded_mut() {
-            let attempts = loaded.attempt.iter_mut().chain(&mut loaded.unanswered);
+            let attempts = loaded.attempt.as_deref_mut().into_iter().chain(&mut loaded.unanswered);
             let mut held = loaded.held.take().or_else(|| loaded.unreadable.take());
             for attempt in attempts {
                 attempt.ended = Some(reason);
@@ -440,7 +440,7 @@ impl<T: SessionData> Machine<T> {
         let is_staged = staged.is_some();
         let pending = loaded.wishes.pending();
         // Invariant: `attempt` is the one whose answer is awaited, and no other.
-        loaded.unanswered.extend(loaded.attempt.take());
+        loaded.unanswered.extend(loaded.attempt.take().map(|attempt| *attempt));
         let plan = match &loaded.held {
             Some(held) if cx.now >= held.expires_at => {
                 // The session expired while the request was at work, or another
@@ -739,8 +739,8 @@ impl<T: SessionData> Machine<T> {
         if loaded.attempt.as_deref().is_some_and(wrote) {
             return Some(Ours::Latest);
         }
-        let index = loaded.unanswered.iter().position(|attempt| wrote(attempt))?;
-        loaded.attempt = Some(loaded.unanswered.swap_remove(index));
+        let index = loaded.unanswered.iter().position(wrote)?;
+        loaded.attempt = Some(Box::new(loaded.unanswered.swap_remove(index)));
         Some(Ours::Earlier)
     }
 
