@@ -41,7 +41,8 @@ pub trait SessionData: Default + Serialize + DeserializeOwned + Send + 'static {
 
     /// What happens to a value that two requests changed at the same time.
     ///
-    /// The later one wins, and an event says so. See [`merge`](Self::merge).
+    /// By default the later one wins, and an event says so. See
+    /// [`merge`](Self::merge).
     const ON_CONFLICT: OnConflict = OnConflict::LaterWins;
 
     /// Returns who the session belongs to, or `None` for a visitor.

@@ -27,9 +27,16 @@ impl Effects {
     /// for, `Vary: Cookie`.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         let set_cookie = self.set_cookie.as_deref();
+        let set_cookie =
+            set_cookie.map(|value| Header { name: "set-cookie", value, mode: Mode::Append });
+        let [cache_control, vary, clear_site_data] = self.fixed_headers();
+        [set_cookie, cache_control, vary, clear_site_data].into_iter().flatten()
+    }
+
+    /// All of them but `Set-Cookie`.
+    pub(crate) fn fixed_headers(&self) -> [Option<Header<'static>>; 3] {
         [
-            set_cookie.map(|value| Header { name: "set-cookie", value, mode: Mode::Append }),
-            (set_cookie.is_some() || self.failed).then_some(Header {
+            (self.set_cookie.is_some() || self.failed).then_some(Header {
                 name: "cache-control",
                 value: "no-store",
                 mode: Mode::Replace,
@@ -41,8 +48,6 @@ impl Effects {
                 mode: Mode::Replace,
             }),
         ]
-        .into_iter()
-        .flatten()
     }
 
     /// Returns the value of the one `Set-Cookie`, if there is one.
@@ -102,4 +107,27 @@ pub enum Mode {
     Append,
     /// This one takes their place.
     Replace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_to_do_is_seen_as_such() {
+        assert!(Effects::NONE.is_empty());
+        assert_eq!(Effects::NONE.headers().count(), 0);
+        let vary = Effects { vary: true, ..Effects::NONE };
+        assert!(!vary.is_empty());
+        assert_eq!(vary.headers().map(|header| header.name).collect::<Vec<_>>(), ["vary"]);
+    }
+
+    #[test]
+    fn debug_shows_no_id() {
+        let secret = "session=c2VjcmV0".to_owned();
+        let effects = Effects { set_cookie: Some(secret), ..Effects::NONE };
+        let text = format!("{effects:?} {:?}", effects.headers().collect::<Vec<_>>());
+        assert!(text.contains("set_cookie: Some") && text.contains("set-cookie"), "{text}");
+        assert!(!text.contains("c2VjcmV0"), "{text}");
+    }
 }

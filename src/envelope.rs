@@ -52,9 +52,10 @@ const MAX_DEAD: usize = 8;
 
 /// A body, read; `data` of a live one is the rest of the bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once")]
 pub(crate) enum Envelope {
     Tombstone(Tombstone),
-    Live(Box<Live>),
+    Live(Live),
 }
 
 /// What is left of an ended session.
@@ -166,9 +167,20 @@ impl Live {
         now.plus(self.idle).min(self.absolute_deadline)
     }
 
-    /// Starts a body; the data is to be appended.
-    pub(crate) fn encode(&self, data_capacity: usize) -> Vec<u8> {
-        let mut out = Writer(Vec::with_capacity(96 + 37 * self.ids.dead.len() + data_capacity));
+    /// Makes a body of the data, and takes note of where that starts.
+    pub(crate) fn encode(&mut self, data: Vec<u8>) -> Vec<u8> {
+        let data_len = data.len();
+        let mut body = self.append_to(data);
+        self.data_at = body.len() - data_len;
+        // In the data's own memory, because an allocation costs more than to move it.
+        body.rotate_right(self.data_at);
+        body
+    }
+
+    fn append_to(&self, data: Vec<u8>) -> Vec<u8> {
+        let mut out = Writer(data);
+        // Enough for all but a timed rotation.
+        out.0.reserve(80 + 38 * self.ids.dead.len());
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         out.byte(FORMAT);
         out.byte(LIVE);
@@ -235,7 +247,7 @@ impl Envelope {
                 let ended_at = Timestamp::from_millis(unzigzag(input.varint()?));
                 (input.at == body.len()).then_some(Self::Tombstone(Tombstone { reason, ended_at }))
             }
-            LIVE => input.live().map(Box::new).map(Self::Live),
+            LIVE => input.live().map(Self::Live),
             _ => None,
         }
     }

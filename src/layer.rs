@@ -1,21 +1,20 @@
-//! The layer: the configuration, and the one driver that awaits the store.
+//! The layer: the store and the configuration.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::codec::Encoding;
 use crate::cookie::CookiePolicy;
 use crate::data::SessionData;
-use crate::effects::Effects;
 use crate::entropy::{Entropy, SystemEntropy};
-use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::lifecycle::{Candidates, Context, Policy, Rotation, Step};
+use crate::exchange::Exchange;
+use crate::lifecycle::{Candidates, Policy, Rotation};
 use crate::lifetime::Lifetime;
-use crate::session::{BoxFuture, Driven, Driver, Inner, Job, PendingSession, Session};
+use crate::session::Inner;
 use crate::store::Store;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -28,9 +27,9 @@ use crate::time::{Clock, SystemClock, Timestamp};
 ///
 /// | setting | default | why |
 /// | --- | --- | --- |
-/// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | nobody else can set it or read it |
-/// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B at AAL2 |
-/// | [`touch_every`](Self::touch_every) | 1 minute | a session that is used costs one write a minute at most |
+/// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | no other host can set it and no script can read it |
+/// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B-4 at AAL2 |
+/// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
 /// | [`rotation`](Self::rotation) | off | the id changes at login anyway |
 /// | [`encoding`](Self::encoding) | JSON | readable, and a new field needs no migration |
 ///
@@ -40,12 +39,12 @@ pub struct SessionLayer<T, S> {
 }
 
 pub(crate) struct Shared<T, S> {
-    store: Arc<S>,
-    policy: Policy,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    observer: Arc<dyn Observer>,
-    steps: Arc<AtomicU64>,
+    pub(crate) store: Arc<S>,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) steps: Arc<AtomicU64>,
     data: PhantomData<fn() -> T>,
 }
 
@@ -81,7 +80,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     }
 
     /// Sets how often the idle deadline of a session in use is moved: at most
-    /// once in this time, nor more often than four times in the idle limit.
+    /// once in this time, or in a quarter of the idle limit if that is shorter.
     ///
     /// A session may end earlier by this much than its idle limit says.
     #[must_use]
@@ -108,9 +107,9 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// Sets how long the ids that a login made void are remembered as superseded:
     /// 2 minutes by default.
     ///
-    /// So long a request that carries one can write nothing, lest its answer
+    /// For so long a request that carries one can write nothing, lest its answer
     /// overwrite the new cookie; it should be the longest time that a request of
-    /// a browser takes.
+    /// a browser takes. Of one session at most eight are remembered, the newest.
     #[must_use]
     pub fn remember_superseded(mut self, time: Duration) -> Self {
         self.policy().remember_superseded = time;
@@ -145,7 +144,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         self
     }
 
-    /// Sets who is told what happens.
+    /// Sets who is told what happens; a pair of observers is one.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.settings().observer = Arc::new(observer);
@@ -211,140 +210,6 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     }
 }
 
-/// One request and its response, as far as the session goes.
-///
-/// Dropped without [`finish`](Self::finish), as in a panic or when the client
-/// hangs up, it stores nothing.
-#[must_use = "what the request changes is stored by `finish`"]
-pub struct Exchange<T, S> {
-    inner: Arc<Inner<T>>,
-    shared: Arc<Shared<T, S>>,
-}
-
-/// What a response must carry, and whether it may be sent as it is.
-#[derive(Debug)]
-#[must_use = "without its effects the client never learns of its session"]
-pub struct Outcome {
-    /// The headers that the session asks for, also on an error response.
-    pub effects: Effects,
-    /// Why something that the request did was not kept. The handler's response
-    /// must not be sent then, but one of this error's
-    /// [`status`](Error::status).
-    pub error: Option<Error>,
-}
-
-impl<T: SessionData, S: Store> Exchange<T, S> {
-    /// Returns the session for handlers to load if they want it.
-    #[must_use]
-    pub fn pending(&self) -> PendingSession<T> {
-        PendingSession(Arc::clone(&self.inner))
-    }
-
-    /// Loads the session.
-    ///
-    /// # Errors
-    ///
-    /// See [`PendingSession::load`].
-    pub async fn session(&self) -> Result<Session<T>, Error> {
-        self.pending().load().await
-    }
-
-    /// Stores what was changed and returns what the response needs.
-    ///
-    /// Call it before the headers leave, also for an error response.
-    pub async fn finish(self) -> Outcome {
-        match self.finish_now() {
-            Ok(outcome) => outcome,
-            Err(exchange) => exchange.finish_later().await,
-        }
-    }
-
-    /// Finishes at once, if there is nothing to ask the store; as for every
-    /// request that left the session alone or only read it.
-    pub(crate) fn finish_now(self) -> Result<Outcome, Self> {
-        let Some(turn) = self.inner.turn.try_lock() else { return Err(self) };
-        let mut machine = self.inner.machine();
-        if machine.is_loaded() {
-            let now = self.shared.clock.now();
-            if !machine.is_settled(now, &self.shared.policy) {
-                drop((machine, turn));
-                return Err(self);
-            }
-        }
-        Ok(Outcome { effects: machine.take_effects(), error: None })
-    }
-
-    pub(crate) async fn finish_later(self) -> Outcome {
-        let _turn = self.inner.turn.lock().await;
-        let error = self.shared.run(&self.inner, Job::Commit).await.err();
-        Outcome { effects: self.inner.machine().take_effects(), error }
-    }
-}
-
-impl<T: SessionData, S: Store> Shared<T, S> {
-    /// Awaits the store, for a machine that does not. It is the caller's turn.
-    async fn run(&self, inner: &Inner<T>, job: Job) -> Result<Driven, Error> {
-        let mut step = {
-            let mut machine = inner.machine();
-            let cx = self.context(inner.arrived);
-            match job {
-                Job::Load => machine.start_load(&cx),
-                Job::Commit => machine.start_commit(&cx),
-                Job::Attempt { first } => machine.start_attempt(first, &cx),
-            }
-        };
-        loop {
-            step = match step {
-                Ok(Step::Done) => return Ok(Driven::Done),
-                Ok(Step::Again) => return Ok(Driven::Again),
-                Ok(Step::Call(call)) => {
-                    let answer = call.perform(&*self.store).await;
-                    inner.machine().answer(answer, &self.context(inner.arrived))
-                }
-                Err(error) => {
-                    let key = {
-                        let mut machine = inner.machine();
-                        machine.failed();
-                        machine.key()
-                    };
-                    self.observer.event(&Event::Failed { key, error: &error });
-                    return Err(error);
-                }
-            };
-        }
-    }
-
-    fn context(&self, arrived: Timestamp) -> Context<'_> {
-        // Two layers, and two runs of one program, must not go in step; for that the
-        // time and a counter, well mixed, do. It is no secret.
-        let now = self.clock.now();
-        let count = self.steps.fetch_add(1, Ordering::Relaxed);
-        let here = std::ptr::from_ref(self).addr() as u64;
-        let mixed = mix(count ^ mix(now.as_millis().cast_unsigned()) ^ mix(here));
-        Context {
-            now,
-            arrived,
-            policy: &self.policy,
-            entropy: &*self.entropy,
-            observer: &*self.observer,
-            step: (mixed >> 32) as u32,
-        }
-    }
-}
-
-/// A bijection that spreads every bit over all (the finalizer of SplitMix64).
-const fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-impl<T: SessionData, S: Store> Driver<T> for Shared<T, S> {
-    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
-        Box::pin(self.run(inner, job))
-    }
-}
-
 /// What a browser is told to forget when a session is ended.
 ///
 /// Cookies are not among it: other cookies of the site are none of a session's
@@ -390,11 +255,5 @@ impl<T, S> Clone for Shared<T, S> {
 impl<T, S> fmt::Debug for SessionLayer<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionLayer").field("policy", &self.shared.policy).finish_non_exhaustive()
-    }
-}
-
-impl<T, S> fmt::Debug for Exchange<T, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Exchange(..)")
     }
 }

@@ -1,46 +1,199 @@
 //! Typed, server-side HTTP sessions.
+//!
+//! The application declares one struct, its session data. [`SessionLayer`] joins that struct, a
+//! store and a web framework; a handler gets a [`Session`] and reads and changes plain fields.
+//! Ids, cookies, expiry, logout and requests that run at the same time are the library's work.
+//!
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! use axum::{Router, routing::post};
+//! use serde::{Deserialize, Serialize};
+//! use typed_session::{Session, SessionData, SessionLayer, Subject, store::MemoryStore};
+//!
+//! #[derive(Default, Deserialize, Serialize)]
+//! #[serde(default)]
+//! struct Shop {
+//!     user: Option<u64>,
+//!     cart: Vec<String>,
+//! }
+//!
+//! impl SessionData for Shop {
+//!     fn subject(&self) -> Option<Subject> {
+//!         self.user.map(Subject::from) // who is logged in, if anyone
+//!     }
+//! }
+//!
+//! async fn add(session: Session<Shop>, item: String) -> String {
+//!     session.update(|shop| shop.cart.push(item));
+//!     format!("{} items", session.read(|shop| shop.cart.len()))
+//! }
+//!
+//! async fn login(session: Session<Shop>) {
+//!     session.update(|shop| shop.user = Some(42)); // the id changes by itself
+//! }
+//!
+//! async fn logout(session: Session<Shop>) {
+//!     session.end();
+//! }
+//!
+//! let sessions = SessionLayer::<Shop, _>::new(MemoryStore::new());
+//! let app: Router = Router::new()
+//!     .route("/add", post(add))
+//!     .route("/login", post(login))
+//!     .route("/logout", post(logout))
+//!     .layer(sessions);
+//! # drop(app);
+//! ```
+//!
+//! Without any framework it is three calls: [`SessionLayer::open`] with the request's `Cookie`
+//! headers, [`Exchange::session`], and [`Exchange::finish`], which returns the headers to send.
+//! The example is at `open`.
+//!
+//! # Map
+//!
+//! | you want to | look at |
+//! | --- | --- |
+//! | say what a session holds, who is logged in, how old data is read | [`SessionData`] |
+//! | choose a store, set limits, cookie and more | [`SessionLayer`], [`store`], [`Lifetime`], [`cookie::CookiePolicy`] |
+//! | read, change, log in, log out, in a handler | [`Session::read`], [`Session::update`], [`Session::end`] |
+//! | count, or use up a token that is good once | [`Session::transact`] |
+//! | offer "stay signed in" | [`Session::set_lifetime`] |
+//! | know why there is no session | [`Session::verdict`], [`Verdict`] |
+//! | log a user out everywhere, or one session from outside | [`SessionLayer::end_all`], [`SessionLayer::end`] |
+//! | remove what has expired | [`SessionLayer::sweep_every`] |
+//! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
+//! | know how parallel changes are merged | [`merge`] |
+//! | write a store | [`store::Store`]: its documentation is the contract, and `testing::conformance` runs it |
+//! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`] |
+//! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
+//!
+//! # Features
+//!
+//! None is on by default. A feature adds names and never changes what others do.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
+//! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
+//! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
+//! | `tracing` | `TracingObserver`: events as `tracing` events |
+//! | `messagepack` | `Encoding::MessagePack` beside JSON |
+//! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test |
+//!
+//! # What each request costs and causes
+//!
+//! Store calls are counted as the [verbs](store::Store) that are called. As soon as a handler asks
+//! for the session, the response has `Vary: Cookie`; with every `Set-Cookie` and every failure goes
+//! `Cache-Control: no-store`.
+//!
+//! | the cookie is | the handler | store calls | the response |
+//! | --- | --- | --- | --- |
+//! | any or none | does not ask for the session | none | as it was |
+//! | none, or malformed | reads | none | no cookie |
+//! | none, or malformed | changes data | `insert` | a cookie |
+//! | of a live session | reads, or changes nothing after all | `load` | no cookie |
+//! | .. whose last touch is a while ago | reads | `load`, `touch` | no cookie |
+//! | .. and that cookie is persistent | reads | `load`, `replace` | the cookie with a new `Max-Age`: by a compare-and-swap, lest it overwrites a login's |
+//! | .. | changes data | `load`, `replace` | no cookie; a persistent one is renewed now and then |
+//! | .. | logs in or out by the data, or calls `reauthenticate` or `rotate` | `load`, `replace` | a cookie with a new id |
+//! | .. | calls `end` | `load`, `replace` | the removal of the cookie; `Clear-Site-Data` if asked for |
+//! | .. that another request changes meanwhile | changes data | `load`, and `replace` until it fits | no cookie |
+//! | .. that another request ends meanwhile | changes data | `load`, `replace` | 409, no cookie |
+//! | unknown, expired, ended, unreadable | reads | `load` | no cookie |
+//! | unknown, expired, ended, unreadable | changes data | `load`, `insert` | a cookie of a new session |
+//! | superseded | reads | `load` | no cookie |
+//! | superseded | changes data | `load` | 409, no cookie |
+//! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
+//!
+//! With [timed rotation](SessionLayer::rotation), which is off by default:
+//!
+//! | the cookie is | the handler | store calls | the response |
+//! | --- | --- | --- | --- |
+//! | old enough to be replaced | reads | `load`, `replace` | a cookie with the successor |
+//! | old, and the successor was offered | reads | `load` | the same successor again |
+//! | the successor, for the first time | reads | `load`, `replace` | no cookie |
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | id | the secret in the cookie, [`SessionId`]. It is never stored, logged or printed |
+//! | key | the session's name for stores, logs and people, [`SessionKey`]: a hash of a part of the id that stays when the id changes |
+//! | subject | who the session belongs to, [`Subject`]: a hash of what the application calls its user |
+//! | record | what a store keeps under a key, [`Record`]; its *revision* grows with each replacement |
+//! | commit | storing what a request changed, once, before the response's headers leave |
+//! | touch | moving the idle deadline, and nothing else |
+//! | rotate | to give the session a new id; the data stays |
+//! | superseded | said of an id that was replaced: it reads nothing and writes nothing |
+//! | end | to destroy the session; it leaves a *tombstone*, a record that nothing can replace |
+//! | verdict | what became of the id that a request carried, [`Verdict`] |
+//! | effects | what must be done to the response, [`Effects`] |
+//!
+//! # What it does not do
+//!
+//! No CSRF tokens, no encryption of stored data, no session that lives in its cookie alone, and no
+//! task of its own: expired records are removed when [`SessionLayer::sweep`] or
+//! [`sweep_every`](SessionLayer::sweep_every) runs. `SECURITY.md` has the threats one by one.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
-pub mod cookie;
+// What the application writes: the data, and how parallel changes to it are merged.
 pub mod data;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod merge;
-pub mod store;
-#[cfg(feature = "testing")]
-pub mod testing;
+pub use crate::codec::{EncodeError, Encoding};
+pub use crate::data::SessionData;
+pub use crate::subject::Subject;
 
+// What it sets up: the layer and its settings. Cookies are a module of their own.
+pub mod cookie;
+pub use crate::layer::{ClearSiteData, SessionLayer};
+pub use crate::lifecycle::{Reuse, Rotation};
+pub use crate::lifetime::{CookieLifetime, Lifetime};
+
+// What a handler holds, and what it may hear.
+pub use crate::error::Error;
+pub use crate::session::{PendingSession, Session, Times};
+pub use crate::verdict::{EndReason, Verdict};
+
+// What watches.
+#[cfg(feature = "tracing")]
+pub use crate::event::TracingObserver;
+pub use crate::event::{Event, Observer, RotationCause};
+
+// Where sessions are kept, and the values that a store sees.
+pub mod store;
+pub use crate::id::{ParseKeyError, SessionId, SessionKey};
+pub use crate::record::{Body, Record, Revision};
+
+// Time and randomness, which are arguments everywhere else.
+pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
+pub use crate::time::{Clock, SystemClock, Timestamp};
+
+// What an adapter needs, and the adapters.
 #[cfg(feature = "axum")]
 pub use crate::adapter::axum::Rejection;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
-pub use crate::codec::{EncodeError, Encoding};
-pub use crate::data::SessionData;
 pub use crate::effects::{Effects, Header, Mode};
-pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
-pub use crate::error::Error;
-#[cfg(feature = "tracing")]
-pub use crate::event::TracingObserver;
-pub use crate::event::{Event, Observer, RotationCause};
-pub use crate::id::{ParseKeyError, SessionId, SessionKey};
-pub use crate::layer::{ClearSiteData, Exchange, Outcome, SessionLayer};
-pub use crate::lifecycle::{Reuse, Rotation};
-pub use crate::lifetime::{CookieLifetime, Lifetime};
-pub use crate::record::{Body, Record, Revision};
-pub use crate::session::{PendingSession, Session, Times};
-pub use crate::subject::Subject;
-pub use crate::time::{Clock, SystemClock, Timestamp};
-pub use crate::verdict::{EndReason, Verdict};
+pub use crate::exchange::{Exchange, Outcome};
+
+// For tests.
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "tower")]
 mod adapter;
 mod codec;
+mod driver;
 mod effects;
 mod entropy;
 mod envelope;
 mod error;
 mod event;
+mod exchange;
 #[cfg(test)]
 mod golden;
 mod id;
@@ -54,3 +207,8 @@ mod subject;
 mod sweep;
 mod time;
 mod verdict;
+
+/// Compiles the example of the README.
+#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

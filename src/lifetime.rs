@@ -10,8 +10,8 @@ use std::time::Duration;
 /// limit.
 ///
 /// The default is one hour idle and 24 hours absolute, with a cookie that goes
-/// when the browser does: NIST SP 800-63B asks at AAL2 for a new login after 24
-/// hours and after one hour without use.
+/// when the browser does: NIST SP 800-63B-4 recommends at AAL2 a new login after
+/// 24 hours at the latest, and after one hour without use.
 ///
 /// ```
 /// use std::time::Duration;

@@ -11,7 +11,7 @@ use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::lifecycle::{Candidates, Machine};
+use crate::lifecycle::{Candidates, Machine, Rotate};
 use crate::lifetime::Lifetime;
 use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};
@@ -58,6 +58,10 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) trait Driver<T>: Send + Sync {
     /// Does the job. It is the caller's [`turn`](Inner::turn).
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
+
+    /// Loads the session at once, if there is nothing to ask the store, and tells
+    /// whether it is loaded.
+    fn load_now(&self, inner: &Inner<T>) -> bool;
 }
 
 /// What the store is needed for.
@@ -140,7 +144,7 @@ impl<T: SessionData> PendingSession<T> {
     /// error: its data is the default, and its [`verdict`](Session::verdict) says
     /// why.
     pub async fn load(&self) -> Result<Session<T>, Error> {
-        if !self.0.machine().is_loaded() {
+        if !self.0.driver.load_now(&self.0) {
             let _turn = self.0.turn.lock().await;
             self.0.driver.drive(&self.0, Job::Load).await?;
         }
@@ -239,13 +243,23 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Gives the session a new id at the commit; the old one is dead from then
-    /// on, and the data stays.
+    /// on, and the data and both deadlines stay.
     ///
-    /// It happens by itself when the subject changes. Call it where the user has
-    /// proved again who they are, or has been given more rights (OWASP ASVS 5.0,
-    /// 7.2.4). A session that is not stored yet has no id to change.
+    /// It happens by itself when the subject changes. Call it where the user gets
+    /// more rights, say. A session that is not stored yet has no id to change.
     pub fn rotate(&self) {
-        self.0.machine().rotate();
+        self.0.machine().rotate(Rotate::IdAlone);
+    }
+
+    /// Notes that the user has proved again who they are: like a login, and by
+    /// the same user.
+    ///
+    /// At the commit the session gets a new id (OWASP ASVS 5.0, 7.2.4), is
+    /// authenticated as of then, and its absolute limit is counted from then. It
+    /// is not noticed by itself, because the subject stays the same. Without a
+    /// subject it is no more than [`rotate`](Self::rotate).
+    pub fn reauthenticate(&self) {
+        self.0.machine().rotate(Rotate::Authenticated);
     }
 
     /// Ends the session: a logout.

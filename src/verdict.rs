@@ -5,7 +5,8 @@ use std::fmt;
 /// What became of the id that a request carried.
 ///
 /// Every load has one, and it says why there is no session where one might
-/// expect one. Everything but [`Resumed`](Self::Resumed) reads as empty data.
+/// expect one. With every other than [`Resumed`](Self::Resumed) the data is the
+/// default.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -29,8 +30,8 @@ pub enum Verdict {
     /// somebody kept. Writing is refused, and no cookie is set, so that a late
     /// request cannot overwrite the cookie of the login.
     Superseded,
-    /// There is a session of that name, and the id is not its id and, as far as
-    /// is remembered, never was.
+    /// There is a session of that name, and the id is none that it has or, as far
+    /// as is remembered, had.
     Forged,
     /// The record, or the data in it, is of a format that this program cannot
     /// read. It is kept as it is; writing starts a fresh session.

@@ -23,8 +23,8 @@ impl SessionData for Visits {}
 type Sessions = SessionLayer<Visits, MemoryStore>;
 
 fn main() -> io::Result<()> {
-    let sessions = Sessions::new(MemoryStore::new())
-        .cookie(CookiePolicy::dangerous_plain_http_on_localhost());
+    let sessions =
+        Sessions::new(MemoryStore::new()).cookie(CookiePolicy::dangerous_plain_http_on_localhost());
     let port = env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(3000);
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     println!("http://{}", listener.local_addr()?);

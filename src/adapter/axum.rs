@@ -24,7 +24,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::adapter::tower::error_response;
+use crate::adapter::http::error_response;
 use crate::data::SessionData;
 use crate::error::Error;
 use crate::event;

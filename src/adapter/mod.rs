@@ -4,4 +4,6 @@
 #[cfg(feature = "axum")]
 pub(crate) mod axum;
 #[cfg(feature = "tower")]
+mod http;
+#[cfg(feature = "tower")]
 pub(crate) mod tower;

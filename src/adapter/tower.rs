@@ -1,19 +1,21 @@
-//! [`SessionLayer`] as a [`tower_layer::Layer`]: for axum, warp, hyper and more.
+//! [`SessionLayer`] as a [`tower_layer::Layer`]: for axum, and for every other
+//! service on `http` 1.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::{COOKIE, HeaderValue};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::adapter::http::apply;
 use crate::data::SessionData;
-use crate::effects::{Effects, Mode};
-use crate::error::Error;
-use crate::layer::{Exchange, Outcome, SessionLayer};
+use crate::exchange::{Exchange, Outcome};
+use crate::layer::SessionLayer;
+use crate::session::BoxFuture;
 use crate::store::Store;
 
 impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
@@ -26,10 +28,8 @@ impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
 
 /// A service with sessions around it; [`SessionLayer`] makes it.
 ///
-/// It puts a [`PendingSession`](crate::PendingSession) among each request's
-/// extensions, and adds what the session needs to the response. The body of an
-/// error response of its own is a sentence, so the body type must be made from
-/// one.
+/// It puts a [`PendingSession`](crate::PendingSession) among each request's extensions, and adds
+/// what the session needs to the response. The body of an error of its own is a sentence.
 #[derive(Debug)]
 pub struct SessionService<T, S, I> {
     layer: SessionLayer<T, S>,
@@ -68,7 +68,10 @@ where
 }
 
 pin_project! {
-    /// The response of a [`SessionService`]. Dropped before it is ready, it stores nothing.
+    /// The response of a [`SessionService`].
+    ///
+    /// Dropped while the handler is at work, it stores nothing; dropped while it
+    /// stores, the change is stored as a whole or not at all.
     pub struct SessionFuture<T, S, F, B> {
         #[pin]
         state: State<T, S, F, B>,
@@ -80,10 +83,7 @@ pin_project! {
     enum State<T, S, F, B> {
         Handling { #[pin] future: F, exchange: Option<Exchange<T, S>> },
         // Boxed only here: most requests have nothing to ask the store at their end.
-        Finishing {
-            finish: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-            response: Option<Response<B>>,
-        },
+        Finishing { finish: BoxFuture<'static, Outcome>, response: Option<Response<B>> },
     }
 }
 
@@ -103,17 +103,14 @@ where
                 StateProj::Handling { future, exchange } => {
                     // An error of the service carries no response, and so no effects.
                     let response = ready!(future.poll(cx))?;
-                    let Some(exchange) = exchange.take() else { return Poll::Ready(Ok(response)) };
-                    let exchange = match exchange.finish_now() {
+                    match exchange.take().expect(ENDED).finish_or_box() {
                         Ok(outcome) => return Poll::Ready(Ok(apply(outcome, response))),
-                        Err(exchange) => exchange,
-                    };
-                    let finish = Box::pin(exchange.finish_later());
-                    State::Finishing { finish, response: Some(response) }
+                        Err(finish) => State::Finishing { finish, response: Some(response) },
+                    }
                 }
                 StateProj::Finishing { finish, response } => {
                     let outcome = ready!(finish.as_mut().poll(cx));
-                    let response = response.take().expect("a future is not polled after its end");
+                    let response = response.take().expect(ENDED);
                     return Poll::Ready(Ok(apply(outcome, response)));
                 }
             };
@@ -122,32 +119,4 @@ where
     }
 }
 
-/// Adds the effects to the response, or to one of the error's own.
-fn apply<B: From<&'static str>>(outcome: Outcome, response: Response<B>) -> Response<B> {
-    let mut response = outcome.error.as_ref().map_or(response, error_response);
-    add_effects(&outcome.effects, response.headers_mut());
-    response
-}
-
-/// Answers an error of the session with its status and a sentence.
-pub(crate) fn error_response<B: From<&'static str>>(error: &Error) -> Response<B> {
-    let mut response = Response::new(B::from(error.public_message()));
-    let status = StatusCode::from_u16(error.status());
-    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
-}
-
-fn add_effects(effects: &Effects, headers: &mut HeaderMap) {
-    for header in effects.headers() {
-        let name = HeaderName::from_static(header.name);
-        // Visible ASCII, by the promise of `Header`.
-        let Ok(mut value) = HeaderValue::from_str(header.value) else { continue };
-        value.set_sensitive(header.name == SET_COOKIE.as_str());
-        match header.mode {
-            Mode::Append => drop(headers.append(name, value)),
-            Mode::Replace => drop(headers.insert(name, value)),
-        }
-    }
-}
+const ENDED: &str = "a future is not polled after its end";

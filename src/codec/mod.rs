@@ -16,8 +16,8 @@ pub enum Encoding {
     /// JSON: readable in the database by eye and by SQL. The default.
     #[default]
     Json,
-    /// MessagePack with field names, in its human-readable form: about a third
-    /// smaller, and what a field type looks like is the same as in JSON.
+    /// MessagePack with field names: smaller than JSON, and a type that looks
+    /// different to people and to machines looks as it does to people, as in JSON.
     #[cfg(feature = "messagepack")]
     MessagePack,
 }

@@ -1,32 +1,29 @@
 //! The judgement of an id: what the record says of it.
 
+use std::sync::Arc;
+
 use super::Context;
 use crate::data::SessionData;
 use crate::envelope::{Envelope, Ids, Live};
 use crate::id::{SessionId, SessionKey};
-use crate::record::{Body, Record, Revision};
-use crate::subject::Subject;
-use crate::time::Timestamp;
+use crate::record::Record;
 use crate::verdict::Verdict;
 
 /// A live session, as it stood in the store, in the hands of a request that has
 /// shown a good id of it.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     pub(super) key: SessionKey,
     pub(super) id: SessionId,
     pub(super) shown: Shown,
-    pub(super) revision: Revision,
-    pub(super) subject: Option<Subject>,
-    pub(super) expires_at: Timestamp,
     pub(super) live: Live,
-    pub(super) body: Body,
+    pub(super) record: Record,
 }
 
 impl Held {
     /// The encoded data.
     pub(super) fn data(&self) -> &[u8] {
-        self.body.get(self.live.data_at..).unwrap_or_default()
+        self.record.body.get(self.live.data_at..).unwrap_or_default()
     }
 }
 
@@ -40,9 +37,9 @@ pub(super) enum Shown {
 
 pub(super) enum Judgement<T> {
     /// The id is good.
-    Live(Box<Held>, T),
+    Live(Arc<Held>, T),
     /// The id is good, and the data is of a form that this program cannot read.
-    Unreadable(Box<Held>),
+    Unreadable(Arc<Held>),
     /// The id is good for nothing.
     Dead(Verdict),
     /// [`Verdict::Superseded`], and by timed rotation, whose grace is over.
@@ -69,7 +66,7 @@ pub(super) fn judge<T: SessionData>(
 ) -> Judgement<T> {
     let Some(record) = record else { return Judgement::Dead(Verdict::Unknown) };
     let live = match Envelope::decode(&record.body) {
-        Some(Envelope::Live(live)) => *live,
+        Some(Envelope::Live(live)) => live,
         Some(Envelope::Tombstone(tombstone)) => {
             return Judgement::Dead(Verdict::Ended(tombstone.reason));
         }
@@ -97,16 +94,7 @@ pub(super) fn judge<T: SessionData>(
     let data = live.encoding().and_then(|encoding| {
         encoding.decode(live.version, record.body.get(live.data_at..).unwrap_or_default())
     });
-    let held = Box::new(Held {
-        key,
-        id: id.clone(),
-        shown,
-        revision: record.revision,
-        subject: record.subject,
-        expires_at: record.expires_at,
-        live,
-        body: record.body,
-    });
+    let held = Arc::new(Held { key, id: id.clone(), shown, live, record });
     match data {
         Some(data) => Judgement::Live(held, data),
         None => Judgement::Unreadable(held),

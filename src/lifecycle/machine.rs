@@ -1,21 +1,20 @@
 //! The machine: a request's session from its cookie to its last commit.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::judge::{Held, Judgement, Shown, judge};
+use super::plan::{Attempt, Planned, create, decode, plan, rotation_due, switch, touch_due};
+use super::wishes::{Rotate, Wishes};
 use super::{Answer, Call, Candidates, Context, Policy, Reuse, Step, tombstone};
-use crate::codec::Encoding;
 use crate::data::SessionData;
 use crate::effects::Effects;
-use crate::envelope::{Ids, Live, Successor};
+use crate::envelope::Live;
 use crate::error::Error;
-use crate::event::{Event, RotationCause};
+use crate::event::Event;
 use crate::id::{SessionId, SessionKey};
 use crate::lifetime::{CookieLifetime, Lifetime};
-use crate::merge;
-use crate::record::{Body, Record, Revision};
+use crate::record::Record;
 use crate::store::{self, Inserted, Replaced};
-use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};
 
@@ -37,6 +36,7 @@ pub(crate) struct Machine<T> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost each load an allocation")]
 enum Stage<T> {
     /// Nobody has asked for the session.
     Untouched,
@@ -47,12 +47,12 @@ enum Stage<T> {
 struct Loaded<T> {
     verdict: Verdict,
     /// The session, if it lives.
-    held: Option<Box<Held>>,
+    held: Option<Arc<Held>>,
     /// The session, if it lives and its data cannot be read. It is left alone,
     /// but for an end.
-    unreadable: Option<Box<Held>>,
+    unreadable: Option<Arc<Held>>,
     /// The session that this request ended, until the store knows.
-    dying: Option<(Box<Held>, EndReason)>,
+    dying: Option<(Arc<Held>, EndReason)>,
     /// This request's own view of the data.
     data: T,
     /// What a transaction made of the data, while it is tried.
@@ -60,57 +60,9 @@ struct Loaded<T> {
     wishes: Wishes,
     /// What was written last, until its answer is known. An answer may get lost;
     /// then this tells our own record from somebody else's.
-    attempt: Option<Box<Attempt>>,
+    attempt: Option<Attempt>,
     /// Earlier attempts whose answers never came.
     unanswered: Vec<Attempt>,
-}
-
-/// What the request wants, each with the number of the wish, so that a wish
-/// which comes while another one is carried out is not taken for it.
-#[derive(Debug, Default)]
-struct Wishes {
-    last: u64,
-    done: u64,
-    rotate: Option<u64>,
-    lifetime: Option<(u64, Lifetime)>,
-    /// The subject that the data was already made fit for, on its way to the store.
-    switched: Option<Subject>,
-    /// A change panicked half way.
-    torn: bool,
-}
-
-impl Wishes {
-    const fn next(&mut self) -> u64 {
-        self.last += 1;
-        self.last
-    }
-
-    const fn pending(&self) -> bool {
-        self.last > self.done
-    }
-
-    fn fulfil(&mut self, until: u64) {
-        self.done = self.done.max(until);
-        self.rotate = self.rotate.filter(|wish| *wish > until);
-        self.lifetime = self.lifetime.filter(|(wish, _)| *wish > until);
-    }
-}
-
-/// A record on its way to the store, and what it means once it is there.
-#[derive(Debug)]
-struct Attempt {
-    /// The session as it will stand.
-    held: Box<Held>,
-    /// The id to hand to the client.
-    set_cookie: Option<SessionId>,
-    cause: Option<RotationCause>,
-    created: bool,
-    /// The wishes that it fulfils; none if it is mere upkeep.
-    wishes: Option<u64>,
-    /// It carries the staged data of a transaction.
-    staged: bool,
-    /// The request has ended the session since.
-    ended: Option<EndReason>,
 }
 
 /// Which of a request's own attempts a record is of.
@@ -123,10 +75,11 @@ enum Ours {
 #[derive(Debug)]
 enum Asked {
     Nothing,
-    /// The candidate of this index; and the best verdict on those before it.
-    Candidate(usize, Verdict, Option<Box<Held>>),
+    /// The candidate of this index, by its key; and the best verdict on those
+    /// before it.
+    Candidate(usize, SessionKey, Verdict, Option<Arc<Held>>),
     /// To end a session because one of its old ids was shown.
-    EndOfReused(SessionKey, usize, Option<Box<Held>>),
+    EndOfReused(SessionKey, usize, Option<Arc<Held>>),
     /// To write the attempt.
     Attempt,
     /// What is there instead of the attempt's new record.
@@ -154,6 +107,11 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) const fn is_loaded(&self) -> bool {
         matches!(self.stage, Stage::Loaded(_))
+    }
+
+    /// Tells whether to load means to ask the store nothing.
+    pub(crate) fn has_no_candidate(&self) -> bool {
+        self.candidates.get(0).is_none()
     }
 
     const fn loaded(&self) -> Option<&Loaded<T>> {
@@ -199,12 +157,16 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) fn live(&self) -> Option<(&Live, Timestamp)> {
         let held = self.loaded()?.held.as_ref()?;
-        Some((&held.live, held.expires_at))
+        Some((&held.live, held.record.expires_at))
     }
 
-    pub(crate) fn rotate(&mut self) {
+    pub(crate) fn rotate(&mut self, rotate: Rotate) {
         if let Some(loaded) = self.loaded_mut() {
-            loaded.wishes.rotate = Some(loaded.wishes.next());
+            let earlier = loaded.wishes.rotate.map(|(_, rotate)| rotate);
+            // To have proved who one is, is not undone by a mere change of the id.
+            let rotate =
+                if earlier == Some(Rotate::Authenticated) { Rotate::Authenticated } else { rotate };
+            loaded.wishes.rotate = Some((loaded.wishes.next(), rotate));
         }
     }
 
@@ -218,7 +180,7 @@ impl<T: SessionData> Machine<T> {
     /// at the commit. What is written from here on is a new session's.
     pub(crate) fn end(&mut self, reason: EndReason) {
         if let Some(loaded) = self.loaded_mut() {
-            let attempts = loaded.attempt.as_deref_mut().into_iter().chain(&mut loaded.unanswered);
+            let attempts = loaded.attempt.iter_mut().chain(&mut loaded.unanswered);
             let mut held = loaded.held.take().or_else(|| loaded.unreadable.take());
             for attempt in attempts {
                 attempt.ended = Some(reason);
@@ -244,6 +206,7 @@ impl<T: SessionData> Machine<T> {
             return Ok(None);
         }
         match &loaded.held {
+            // What this request has stored itself may be data that does not decode.
             Some(held) => decode(held).map(Some).ok_or(Error::Lost(Verdict::Undecodable)),
             None => Ok(Some(T::default())),
         }
@@ -267,19 +230,20 @@ impl<T: SessionData> Machine<T> {
         std::mem::replace(&mut self.effects, Effects::NONE)
     }
 
-    /// Tells whether a commit at `now` would ask the store nothing and add nothing
-    /// to the response. A quick and careful look; "no" costs no more than time.
-    pub(crate) fn is_settled(&self, now: Timestamp, policy: &Policy) -> bool {
+    /// Tells whether a commit would ask the store nothing and add nothing to the
+    /// response. A quick and careful look; "no" costs no more than time.
+    pub(crate) fn is_settled(&self, now: impl FnOnce() -> Timestamp, policy: &Policy) -> bool {
         let Some(loaded) = self.loaded() else { return true };
         let wishes = &loaded.wishes;
         if wishes.pending() || wishes.torn || loaded.dying.is_some() {
             return false;
         }
         loaded.held.as_ref().is_none_or(|held| {
+            let now = now();
             held.shown != Shown::Successor
                 && held.live.ids.successor.is_none()
                 && !touch_due(&held.live, held, now, policy)
-                && !rotation_due(&held.live.ids, held.subject, held.shown, now, policy)
+                && !rotation_due(&held.live.ids, held.record.subject, held.shown, now, policy)
         })
     }
 
@@ -302,13 +266,13 @@ impl<T: SessionData> Machine<T> {
         &mut self,
         index: usize,
         verdict: Verdict,
-        unreadable: Option<Box<Held>>,
+        unreadable: Option<Arc<Held>>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match self.candidates.get(index) {
             Some(id) => {
                 let key = id.key();
-                self.asked = Asked::Candidate(index, verdict, unreadable);
+                self.asked = Asked::Candidate(index, key, verdict, unreadable);
                 Ok(Step::Call(Call::Load { key }))
             }
             None => {
@@ -334,13 +298,13 @@ impl<T: SessionData> Machine<T> {
     fn candidate_loaded(
         &mut self,
         index: usize,
+        key: SessionKey,
         best: Verdict,
-        unreadable: Option<Box<Held>>,
+        unreadable: Option<Arc<Held>>,
         answer: store::Result<Option<Record>>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         let Some(id) = self.candidates.get(index) else { return Ok(Step::Done) };
-        let key = id.key();
         let judgement = match answer {
             Ok(record) => judge(id, key, record, cx),
             // A row that makes no sense must not be an outage for ever.
@@ -426,7 +390,7 @@ impl<T: SessionData> Machine<T> {
             // superseded id cannot end the session that has just logged in.
             return Ok(Step::Call(if self.tries < MAX_END_TRIES {
                 self.asked = Asked::Tombstone;
-                Call::Replace { key, expected: held.revision, record: tombstone }
+                Call::ReplaceByTombstone { key, expected: held.record.revision, tombstone }
             } else {
                 self.asked = Asked::UnconditionalEnd;
                 Call::End { key, tombstone }
@@ -440,9 +404,9 @@ impl<T: SessionData> Machine<T> {
         let is_staged = staged.is_some();
         let pending = loaded.wishes.pending();
         // Invariant: `attempt` is the one whose answer is awaited, and no other.
-        loaded.unanswered.extend(loaded.attempt.take().map(|attempt| *attempt));
+        loaded.unanswered.extend(loaded.attempt.take());
         let plan = match &loaded.held {
-            Some(held) if cx.now >= held.expires_at => {
+            Some(held) if cx.now >= held.record.expires_at => {
                 // The session expired while the request was at work, or another
                 // request has kept it alive: the store knows. Mere upkeep would
                 // be wrong in the first case and is done in the second.
@@ -472,7 +436,7 @@ impl<T: SessionData> Machine<T> {
                     (None, false) => loaded.wishes.done = loaded.wishes.last,
                 }
                 if let (Some(id), Some(held)) = (offer, &loaded.held) {
-                    let (cookie, expires_at) = (held.live.cookie, held.expires_at);
+                    let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
                     set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
@@ -485,16 +449,11 @@ impl<T: SessionData> Machine<T> {
                 Ok(Step::Call(Call::Touch { key, expires_at }))
             }
             Planned::Write(attempt, staged) => {
-                let key = attempt.held.key;
-                let record = Record {
-                    revision: attempt.held.revision,
-                    subject: attempt.held.subject,
-                    expires_at: attempt.held.expires_at,
-                    body: attempt.held.body.clone(),
-                };
+                // Shared and not copied: its answer may get lost, see `is_ours`.
+                let written = Arc::clone(&attempt.held);
                 let call = match &loaded.held {
-                    Some(held) => Call::Replace { key, expected: held.revision, record },
-                    None => Call::Insert { key, record },
+                    Some(held) => Call::Replace { held: written, expected: held.record.revision },
+                    None => Call::Insert { held: written },
                 };
                 loaded.attempt = Some(attempt);
                 loaded.staged = staged;
@@ -511,11 +470,11 @@ impl<T: SessionData> Machine<T> {
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match (std::mem::replace(&mut self.asked, Asked::Nothing), answer) {
-            (Asked::Candidate(index, best, unreadable), Ok(Answer::Loaded(record))) => {
-                self.candidate_loaded(index, best, unreadable, Ok(record), cx)
+            (Asked::Candidate(index, key, best, unreadable), Ok(Answer::Loaded(record))) => {
+                self.candidate_loaded(index, key, best, unreadable, Ok(record), cx)
             }
-            (Asked::Candidate(index, best, unreadable), Err(error)) => {
-                self.candidate_loaded(index, best, unreadable, Err(error), cx)
+            (Asked::Candidate(index, key, best, unreadable), Err(error)) => {
+                self.candidate_loaded(index, key, best, unreadable, Err(error), cx)
             }
             (Asked::EndOfReused(key, index, unreadable), answer) => {
                 match answer {
@@ -567,14 +526,16 @@ impl<T: SessionData> Machine<T> {
                 };
                 match answer {
                     Ok(_) => {
-                        held.expires_at = held.live.expires_at(cx.now).max(held.expires_at);
+                        let held = Arc::make_mut(held);
+                        held.record.expires_at =
+                            held.live.expires_at(cx.now).max(held.record.expires_at);
                     }
                     Err(error) => {
                         let key = Some(held.key);
                         cx.observer.event(&Event::Failed { key, error: &Error::Store(error) });
                     }
                 }
-                let (cookie, expires_at) = (held.live.cookie, held.expires_at);
+                let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
                 if let Some(id) = offer {
                     set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
                 }
@@ -643,7 +604,7 @@ impl<T: SessionData> Machine<T> {
     fn accept(&mut self, cx: &Context<'_>) {
         let Stage::Loaded(loaded) = &mut self.stage else { return };
         let Some(attempt) = loaded.attempt.take() else { return };
-        let Attempt { held, set_cookie: id, cause, created, wishes, staged, ended } = *attempt;
+        let Attempt { held, set_cookie: id, cause, created, wishes, staged, ended } = attempt;
         let key = held.key;
         if created {
             cx.observer.event(&Event::Created { key });
@@ -658,7 +619,7 @@ impl<T: SessionData> Machine<T> {
             return;
         }
         if let Some(id) = id {
-            set_cookie(&mut self.effects, &id, held.live.cookie, held.expires_at, cx);
+            set_cookie(&mut self.effects, &id, held.live.cookie, held.record.expires_at, cx);
         }
         if staged && let Some(data) = loaded.staged.take() {
             if loaded.wishes.pending() {
@@ -734,13 +695,14 @@ impl<T: SessionData> Machine<T> {
     fn ours(&mut self, record: Option<&Record>) -> Option<Ours> {
         let (Some(loaded), Some(record)) = (self.loaded_mut(), record) else { return None };
         let wrote = |attempt: &Attempt| {
-            attempt.held.revision == record.revision && attempt.held.body == record.body
+            attempt.held.record.revision == record.revision
+                && attempt.held.record.body == record.body
         };
-        if loaded.attempt.as_deref().is_some_and(wrote) {
+        if loaded.attempt.as_ref().is_some_and(wrote) {
             return Some(Ours::Latest);
         }
         let index = loaded.unanswered.iter().position(wrote)?;
-        loaded.attempt = Some(Box::new(loaded.unanswered.swap_remove(index)));
+        loaded.attempt = Some(loaded.unanswered.swap_remove(index));
         Some(Ours::Earlier)
     }
 
@@ -790,7 +752,7 @@ fn merge_data<T: SessionData>(
 ) -> Result<usize, Error> {
     let ours = loaded.data.subject();
     let (base, was) = match &loaded.held {
-        Some(held) => (decode::<T>(held).ok_or(Error::Conflict)?, held.subject),
+        Some(held) => (decode::<T>(held).ok_or(Error::Conflict)?, held.record.subject),
         None => (T::default(), None),
     };
     let changes_subject = ours != was;
@@ -807,16 +769,12 @@ fn merge_data<T: SessionData>(
     }
     let merged = T::merge(&base, &loaded.data, &theirs).map_err(|_| Error::Conflict)?;
     // Invariant: a merge that would mix two subjects is no merge.
-    let expected = if changes_subject { ours } else { newer.subject };
-    if merged.data.subject() != expected || (changes_subject && newer.subject != was) {
+    let expected = if changes_subject { ours } else { newer.record.subject };
+    if merged.data.subject() != expected || (changes_subject && newer.record.subject != was) {
         return Err(Error::Conflict);
     }
     loaded.data = merged.data;
     Ok(merged.overwritten)
-}
-
-fn decode<T: SessionData>(held: &Held) -> Option<T> {
-    held.live.encoding()?.decode(held.live.version, held.data())
 }
 
 fn set_cookie(
@@ -831,295 +789,4 @@ fn set_cookie(
         CookieLifetime::Persistent => Some(expires_at.since(cx.now)),
     };
     effects.set_cookie = id.with_text(|text| cx.policy.cookie.set_cookie(text, max_age).ok());
-}
-
-enum Planned<T> {
-    /// Nothing to store; perhaps an id to offer once more.
-    Nothing {
-        offer: Option<SessionId>,
-    },
-    Touch {
-        key: SessionKey,
-        expires_at: Timestamp,
-        offer: Option<SessionId>,
-    },
-    /// A record to store, and the staged data in it.
-    Write(Box<Attempt>, Option<T>),
-}
-
-/// What is to be stored for a live session.
-fn plan<T: SessionData>(
-    held: &Held,
-    data: &mut T,
-    staged: Option<T>,
-    wishes: &mut Wishes,
-    cx: &Context<'_>,
-) -> Result<Planned<T>, Error> {
-    let policy = cx.policy;
-    let mut staged = staged;
-    let is_staged = staged.is_some();
-    let pending = wishes.pending() && !is_staged;
-    let mut live = held.live.clone();
-    let mut subject = held.subject;
-    let mut encoded = None;
-    if pending || is_staged {
-        let data = staged.as_mut().unwrap_or(data);
-        if let Some(bytes) = unless_same(held, data, policy.encoding)? {
-            encoded = Some(bytes);
-            subject = data.subject();
-            if let (Some(old), Some(new)) = (held.subject, subject)
-                && old != new
-                && (is_staged || wishes.switched != Some(new))
-            {
-                switch(held, data, new)?;
-                if !is_staged {
-                    wishes.switched = Some(new);
-                }
-                let mut bytes = Vec::new();
-                policy.encoding.encode(data, &mut bytes)?;
-                encoded = Some(bytes);
-            }
-            live.encoding = policy.encoding.code();
-            live.version = T::VERSION;
-        }
-    }
-
-    let mut cause = None;
-    let mut id = None;
-    let mut shown = held.shown;
-    let asked_lifetime = wishes.lifetime.map(|(_, lifetime)| lifetime).filter(|_| !is_staged);
-    let rotate = wishes.rotate.is_some() && !is_staged;
-    let remember = cx.now.plus(policy.remember_superseded);
-    if subject != held.subject || rotate {
-        let fresh = held.id.with_fresh_secret(cx.entropy)?;
-        live.ids.supersede(fresh.verifier(), cx.now, remember);
-        id = Some(fresh);
-        shown = Shown::Current;
-        if subject == held.subject {
-            cause = Some(RotationCause::Asked);
-        } else {
-            cause = Some(RotationCause::Subject);
-            live.authenticated_at = subject.map(|_| cx.now);
-            if held.subject.is_some() {
-                // "Stay signed in" was the choice of who has left.
-                live.set_lifetime(&policy.lifetime);
-            }
-            let deadline = cx.now.plus(live.absolute);
-            live.absolute_deadline = match subject {
-                Some(_) => deadline,
-                None => deadline.min(live.absolute_deadline),
-            };
-        }
-    } else if held.shown == Shown::Successor {
-        let grace = policy.rotation.unwrap_or_default().grace;
-        live.ids.promote(cx.now, cx.now.plus(grace), remember);
-        shown = Shown::Current;
-        cause = Some(RotationCause::Adopted);
-    } else if rotation_due(&live.ids, subject, shown, cx.now, policy) {
-        let mut nonce = [0; 16];
-        cx.entropy.fill(&mut nonce)?;
-        let verifier = held.id.successor(&nonce).verifier();
-        live.ids.successor = Some(Successor { nonce, verifier });
-        cause = Some(RotationCause::Offered);
-    }
-
-    if let Some(lifetime) = asked_lifetime {
-        live.set_lifetime(&lifetime);
-        live.absolute_deadline = live.anchor().plus(lifetime.absolute());
-    }
-
-    let expires_at = live.expires_at(cx.now);
-    let touch_due = touch_due(&live, held, cx.now, policy);
-    let set_cookie = match (id, &live.ids.successor) {
-        (Some(id), _) => Some(id),
-        // Every response offers the same one until the client shows it.
-        (None, Some(successor)) if shown == Shown::Current => {
-            Some(held.id.successor(&successor.nonce))
-        }
-        (None, _) => {
-            let renew = match live.cookie {
-                CookieLifetime::BrowserSession => false,
-                CookieLifetime::Persistent => touch_due,
-            };
-            // Never the id before: the client has a newer one.
-            (shown == Shown::Current && (renew || asked_lifetime.is_some()))
-                .then(|| held.id.clone())
-        }
-    };
-
-    // Not by a touch, because that does not tell whether this id is still the
-    // session's: the cookie of a login must not be overwritten by a renewal.
-    let renews = set_cookie.is_some() && live.ids.successor.is_none();
-    if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() && !renews {
-        return Ok(if touch_due {
-            Planned::Touch { key: held.key, expires_at, offer: set_cookie }
-        } else {
-            Planned::Nothing { offer: set_cookie }
-        });
-    }
-    let data = encoded.as_deref().unwrap_or(held.data());
-    let mut body = live.encode(data.len());
-    live.data_at = body.len();
-    body.extend_from_slice(data);
-    let revision = held.revision.next(cx.step).ok_or(Error::Conflict)?;
-    let wishes = pending.then_some(wishes.last);
-    let after = Held {
-        key: held.key,
-        id: match (&set_cookie, cause) {
-            (Some(id), Some(RotationCause::Subject | RotationCause::Asked)) => id.clone(),
-            _ => held.id.clone(),
-        },
-        shown,
-        revision,
-        subject,
-        expires_at,
-        live,
-        body: Body(body),
-    };
-    let attempt = Attempt {
-        held: Box::new(after),
-        set_cookie,
-        cause,
-        created: false,
-        wishes,
-        staged: is_staged,
-        ended: None,
-    };
-    Ok(Planned::Write(Box::new(attempt), staged))
-}
-
-/// The data's bytes, or nothing if it is what the record holds.
-fn unless_same<T: SessionData>(
-    held: &Held,
-    data: &T,
-    encoding: Encoding,
-) -> Result<Option<Vec<u8>>, Error> {
-    let mut bytes = Vec::with_capacity(held.data().len() + 16);
-    if held.live.version == T::VERSION
-        && let Some(old) = held.live.encoding()
-    {
-        // In the record's own encoding: that another one is wanted now is no change.
-        old.encode(data, &mut bytes)?;
-        if old.equal(held.data(), &bytes) {
-            return Ok(None);
-        }
-        if old == encoding {
-            return Ok(Some(bytes));
-        }
-        bytes.clear();
-    }
-    encoding.encode(data, &mut bytes)?;
-    Ok(Some(bytes))
-}
-
-/// Makes the data fit for another subject: what was written stays, the rest
-/// falls back to its default, unless the type carries it over.
-fn switch<T: SessionData>(held: &Held, data: &mut T, subject: Subject) -> Result<(), Error> {
-    let base = decode::<T>(held).ok_or(Error::Switch)?;
-    let mut switched =
-        merge::written_over(&base, data, &T::default()).map_err(|_| Error::Switch)?;
-    T::carry(&base, &mut switched);
-    if switched.subject() != Some(subject) {
-        return Err(Error::Switch);
-    }
-    *data = switched;
-    Ok(())
-}
-
-fn rotation_due(
-    ids: &Ids,
-    subject: Option<Subject>,
-    shown: Shown,
-    now: Timestamp,
-    policy: &Policy,
-) -> bool {
-    // Not without a subject: a rotation that crosses a login would cost the login.
-    policy.rotation.is_some_and(|rotation| {
-        subject.is_some()
-            && shown == Shown::Current
-            && ids.successor.is_none()
-            && now.since(ids.since) >= rotation.every
-    })
-}
-
-/// The idle deadline has been left where it is for long enough.
-fn touch_due(live: &Live, held: &Held, now: Timestamp, policy: &Policy) -> bool {
-    let interval = policy.touch_every.min(live.idle / 4).max(Duration::from_millis(1));
-    live.expires_at(now).since(held.expires_at) >= interval
-}
-
-/// What is to be stored for a new session, if there is anything to store.
-fn create<T: SessionData>(
-    id: Option<SessionId>,
-    data: &T,
-    staged: Option<T>,
-    wishes: &Wishes,
-    verdict: Verdict,
-    cx: &Context<'_>,
-) -> Result<Planned<T>, Error> {
-    let is_staged = staged.is_some();
-    if !wishes.pending() && !is_staged {
-        return Ok(Planned::Nothing { offer: None });
-    }
-    let policy = cx.policy;
-    let data = staged.as_ref().unwrap_or(data);
-    let Some(encoded) = unless_default(data, policy.encoding)? else {
-        return Ok(Planned::Nothing { offer: None });
-    };
-    if verdict == Verdict::Superseded {
-        // Invariant: no cookie, so that this late response cannot overwrite the
-        // cookie of a login.
-        return Err(Error::Lost(verdict));
-    }
-    let id = match id {
-        Some(id) => id,
-        None => SessionId::generate(cx.entropy)?,
-    };
-    let lifetime = wishes.lifetime.map_or(policy.lifetime, |(_, lifetime)| lifetime);
-    let subject = data.subject();
-    let mut live = Live {
-        ids: Ids::new(id.verifier(), cx.now),
-        created_at: cx.now,
-        authenticated_at: subject.map(|_| cx.now),
-        absolute_deadline: cx.now.plus(lifetime.absolute()),
-        idle: lifetime.idle(),
-        absolute: lifetime.absolute(),
-        cookie: lifetime.cookie(),
-        encoding: policy.encoding.code(),
-        version: T::VERSION,
-        data_at: 0,
-    };
-    let mut body = live.encode(encoded.len());
-    live.data_at = body.len();
-    body.extend_from_slice(&encoded);
-    let held = Held {
-        key: id.key(),
-        id: id.clone(),
-        shown: Shown::Current,
-        revision: Revision::first(cx.step),
-        subject,
-        expires_at: live.expires_at(cx.now),
-        live,
-        body: Body(body),
-    };
-    let attempt = Attempt {
-        held: Box::new(held),
-        set_cookie: Some(id),
-        cause: None,
-        created: true,
-        // A transaction fulfils no wish that came while it ran.
-        wishes: Some(if is_staged { wishes.done } else { wishes.last }),
-        staged: is_staged,
-        ended: None,
-    };
-    Ok(Planned::Write(Box::new(attempt), staged))
-}
-
-/// The data's bytes, or nothing if it is the default: a session is created by
-/// the first real write.
-fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option<Vec<u8>>, Error> {
-    let (mut ours, mut default) = (Vec::with_capacity(128), Vec::with_capacity(128));
-    encoding.encode(data, &mut ours)?;
-    encoding.encode(&T::default(), &mut default)?;
-    Ok(if encoding.equal(&ours, &default) { None } else { Some(ours) })
 }

@@ -4,8 +4,10 @@
 //! is needed is in a [`Context`], and what must be done is a [`Call`]. One
 //! driver, in `layer.rs`, performs the calls and brings back the answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use self::judge::Held;
 use crate::codec::Encoding;
 use crate::cookie::CookiePolicy;
 use crate::entropy::Entropy;
@@ -20,12 +22,13 @@ use crate::verdict::EndReason;
 
 pub(crate) use self::candidates::Candidates;
 pub(crate) use self::machine::Machine;
+pub(crate) use self::wishes::Rotate;
 
 mod candidates;
 mod judge;
 mod machine;
-#[cfg(test)]
-mod tests;
+mod plan;
+mod wishes;
 
 /// What a transition may know of the world.
 pub(crate) struct Context<'a> {
@@ -135,8 +138,9 @@ impl Default for Rotation {
 #[derive(Debug)]
 pub(crate) enum Call {
     Load { key: SessionKey },
-    Insert { key: SessionKey, record: Record },
-    Replace { key: SessionKey, expected: Revision, record: Record },
+    Insert { held: Arc<Held> },
+    Replace { held: Arc<Held>, expected: Revision },
+    ReplaceByTombstone { key: SessionKey, expected: Revision, tombstone: Record },
     Touch { key: SessionKey, expires_at: Timestamp },
     End { key: SessionKey, tombstone: Record },
 }
@@ -155,9 +159,12 @@ impl Call {
     pub(crate) async fn perform<S: store::Store>(&self, store: &S) -> store::Result<Answer> {
         Ok(match self {
             Self::Load { key } => Answer::Loaded(store.load(key).await?),
-            Self::Insert { key, record } => Answer::Inserted(store.insert(key, record).await?),
-            Self::Replace { key, expected, record } => {
-                Answer::Replaced(store.replace(key, *expected, record).await?)
+            Self::Insert { held } => Answer::Inserted(store.insert(&held.key, &held.record).await?),
+            Self::Replace { held, expected } => {
+                Answer::Replaced(store.replace(&held.key, *expected, &held.record).await?)
+            }
+            Self::ReplaceByTombstone { key, expected, tombstone } => {
+                Answer::Replaced(store.replace(key, *expected, tombstone).await?)
             }
             Self::Touch { key, expires_at } => {
                 store.touch(key, *expires_at).await?;

@@ -13,33 +13,25 @@ use crate::time::Timestamp;
 
 /// [`Store`], verb by verb, callable through `dyn`. Every store is one.
 ///
-/// Not implemented by hand: implement [`Store`]. Each call costs one more heap
-/// allocation than a call of the store itself.
+/// Not public, because with both traits in scope every call would be ambiguous.
 #[async_trait]
-pub trait ErasedStore: Send + Sync + 'static {
-    /// See [`Store::load`].
+trait ErasedStore: Send + Sync + 'static {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>>;
-    /// See [`Store::insert`].
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted>;
-    /// See [`Store::replace`].
     async fn replace(
         &self,
         key: &SessionKey,
         expected: Revision,
         record: &Record,
     ) -> Result<Replaced>;
-    /// See [`Store::touch`].
     async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()>;
-    /// See [`Store::end`].
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()>;
-    /// See [`Store::sessions_of`].
     async fn sessions_of(
         &self,
         subject: &Subject,
         after: Option<&SessionKey>,
         limit: usize,
     ) -> Result<Vec<SessionKey>>;
-    /// See [`Store::remove_expired`].
     async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize>;
 }
 
@@ -84,7 +76,9 @@ impl<S: Store> ErasedStore for S {
     }
 }
 
-/// Any store at all, chosen at run time; itself a [`Store`].
+/// Any store at all, chosen at run time; itself a [`Store`], and cheap to clone.
+///
+/// Each call costs one more heap allocation than a call of the store itself.
 ///
 /// ```
 /// use typed_session::store::{DynStore, MemoryStore};

@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use self::erased::{DynStore, ErasedStore};
+pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, TableNameError};
@@ -72,9 +72,9 @@ mod sqlite;
 ///
 /// # Example
 ///
-/// A complete store is a hundred lines; `MemoryStore` and `SqliteStore` in this
-/// library's source are meant to be read. To share one store between layers,
-/// use it behind an [`Arc`].
+/// `SqliteStore` in this library's source is a complete store of a few hundred
+/// lines, and meant to be read. To share one store between layers, use it behind
+/// an [`Arc`]; to choose one at run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
     ///
@@ -96,8 +96,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// All four values become those of `record`, whose revision is greater than
     /// `expected`; an `expires_at` earlier than before counts like any other.
+    /// `expected` is never [`Revision::ENDED`], because nothing replaces a tombstone.
     /// Otherwise it changes nothing and answers [`Replaced::Conflict`] with what
-    /// is there. It never creates: where there is no record, the answer is
+    /// is there, or what was there a moment later. It never creates: where there is no record, the answer is
     /// `Conflict(None)`.
     fn replace(
         &self,
@@ -112,7 +113,7 @@ pub trait Store: Send + Sync + 'static {
     /// the new one. Otherwise, and where there is no record, nothing changes,
     /// which is no error. It never creates, never moves a deadline back, and
     /// leaves revision, subject and body alone, so that it cannot make another
-    /// request's `replace` fail.
+    /// request's `replace` fail. A tombstone's deadline moves like any other.
     fn touch(
         &self,
         key: &SessionKey,
@@ -129,7 +130,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns the keys of a subject's sessions, in ascending order.
     ///
-    /// At most `limit` keys, all greater than `after`. Fewer than `limit` means
+    /// At most `limit` keys (none if it is 0), all greater than `after`. Fewer than `limit` means
     /// that these were the last. A session that is there during the whole walk
     /// through the pages is on one of them. Expired records may be among them.
     fn sessions_of(

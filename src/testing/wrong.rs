@@ -498,13 +498,17 @@ impl Store for WrongStore {
         let key = self.key(key);
         let _lock = self.locked().await;
         self.before(key, tombstone).await;
-        if self.makes(Mistake::EndInTwoSteps) {
-            self.rows().records.remove(&key);
-            yield_now().await;
-        }
+        let removed = match self.mistake {
+            Mistake::EndInTwoSteps => {
+                let removed = self.rows().records.remove(&key);
+                yield_now().await;
+                removed
+            }
+            _ => None,
+        };
         let mut new = tombstone.clone();
         let mut rows = self.rows();
-        let there = rows.records.get(&key).cloned();
+        let there = rows.records.get(&key).cloned().or(removed);
         match self.mistake {
             Mistake::EndNeedsRecord if there.is_none() => return Ok(()),
             Mistake::EndDeletes => {

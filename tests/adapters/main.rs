@@ -1,3 +1,7 @@
 //! Every adapter against its real framework.
-#[cfg(feature = "axum")]
+#![allow(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+#[cfg(all(feature = "axum", feature = "testing"))]
 mod axum;
+#[cfg(all(feature = "tower", feature = "testing"))]
+mod tower;

@@ -219,9 +219,9 @@ fn explore(kinds: &[Kind], max_runs: usize) -> (usize, bool) {
 #[test]
 fn two_requests_of_any_kind_keep_the_session_in_every_order() {
     let mut runs = 0;
-    for (at, first) in KINDS.into_iter().enumerate() {
-        for &second in &KINDS[at..] {
-            let (more, complete) = explore(&[first, second], 1_000_000);
+    for (at, first) in KINDS.iter().enumerate() {
+        for second in &KINDS[at..] {
+            let (more, complete) = explore(&[*first, *second], 1_000_000);
             assert!(complete);
             runs += more;
         }
@@ -234,10 +234,10 @@ fn three_requests_of_any_kind_keep_the_session_in_many_orders() {
     let asked = std::env::var("TYPED_SESSION_SCHEDULES");
     let max_runs = asked.ok().and_then(|runs| runs.parse().ok()).unwrap_or(300);
     let (mut runs, mut all) = (0, true);
-    for (at, first) in KINDS.into_iter().enumerate() {
-        for (next, second) in KINDS.into_iter().enumerate().skip(at) {
-            for &third in &KINDS[next..] {
-                let (more, complete) = explore(&[first, second, third], max_runs);
+    for (at, first) in KINDS.iter().enumerate() {
+        for (then, second) in KINDS.iter().enumerate().skip(at) {
+            for third in &KINDS[then..] {
+                let (more, complete) = explore(&[*first, *second, *third], max_runs);
                 runs += more;
                 all &= complete;
             }

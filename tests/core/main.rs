@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cookie;
+mod evolution;
 #[cfg(feature = "testing")]
 mod histories;
 #[cfg(feature = "testing")]
@@ -12,6 +13,9 @@ mod lessons;
 mod lifecycle_table;
 #[cfg(feature = "testing")]
 mod merge;
+#[cfg(feature = "testing")]
+mod outside;
+mod runtimes;
 #[cfg(feature = "testing")]
 mod stories;
 #[cfg(feature = "testing")]

@@ -86,7 +86,7 @@ fn a_session_in_use_ends_a_day_after_the_login_and_not_after_its_creation() {
     for n in 0..47 {
         assert_eq!(deadline(&world, &browser), logged_in.plus(DAY));
         if n == 20 {
-            // To prove again who one is does not prolong it either.
+            // A new id does not prolong it either.
             world.visit(&browser, async |session| session.rotate());
         }
         world.clock.advance(30 * MINUTE);
@@ -94,6 +94,58 @@ fn a_session_in_use_ends_a_day_after_the_login_and_not_after_its_creation() {
     }
     world.clock.advance(30 * MINUTE);
     assert_eq!(world.read(&browser).1.verdict, Verdict::AbsoluteExpired);
+}
+
+#[test]
+fn who_proves_again_who_they_are_begins_anew_under_a_new_id() {
+    let world = World::new();
+    let browser = world.browser();
+    world.log_in(&browser, "ann");
+    for _ in 0..40 {
+        world.clock.advance(30 * MINUTE);
+        world.read(&browser);
+    }
+    let again = START.plus(20 * HOUR);
+    let before = browser.cookie_header(URL);
+    world
+        .visit(&browser, async |session| {
+            session.reauthenticate();
+            session.rotate();
+        })
+        .1
+        .is_fine();
+    assert_ne!(browser.cookie_header(URL), before);
+    let (times, _) = world.visit(&browser, async |session| session.times().unwrap());
+    assert_eq!(times.authenticated_at, Some(again));
+    assert_eq!(times.absolute_deadline, again.plus(DAY));
+    assert_eq!(times.created_at, START);
+}
+
+#[test]
+fn a_lifetime_that_is_chosen_later_counts_from_the_login() {
+    let world = World::new();
+    let browser = world.browser();
+    world.change(&browser, |shop| shop.visits = 1);
+    world.clock.advance(30 * MINUTE);
+    world.log_in(&browser, "ann");
+    world.clock.advance(30 * MINUTE);
+    world.visit(&browser, async |session| session.set_lifetime(STAY)).1.is_fine();
+    assert_eq!(deadline(&world, &browser), START.plus(30 * MINUTE).plus(90 * DAY));
+    let (lifetime, _) = world.visit(&browser, async |session| session.lifetime());
+    assert_eq!(lifetime, Some(STAY));
+}
+
+#[test]
+fn a_visitor_has_nothing_to_prove() {
+    let world = World::new();
+    let browser = world.browser();
+    world.change(&browser, |shop| shop.visits = 1);
+    world.clock.advance(30 * MINUTE);
+    let before = browser.cookie_header(URL);
+    world.visit(&browser, async |session| session.reauthenticate());
+    assert_ne!(browser.cookie_header(URL), before);
+    let (times, _) = world.visit(&browser, async |session| session.times().unwrap());
+    assert_eq!((times.authenticated_at, times.absolute_deadline), (None, START.plus(DAY)));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 #[cfg(feature = "testing")]
 mod conformance;
-mod contract;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -5,14 +5,7 @@ use std::sync::Arc;
 use typed_session::Subject;
 use typed_session::store::{ErrorKind, Inserted, MemoryStore, Replaced, Revision, Store};
 
-use crate::{at, contract, key, numbered, record, tombstone};
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_contract_holds() {
-    let store = Arc::new(MemoryStore::new());
-    contract::holds(store.clone()).await;
-    assert_eq!(store.len(), 0);
-}
+use crate::{at, key, numbered, record, tombstone};
 
 #[tokio::test]
 async fn a_full_store_refuses_new_sessions_and_keeps_the_others() {

@@ -3,6 +3,7 @@
 //! Twice: with all calls at once, on the caller's threads if it gave any; and
 //! in every order of two or three, as the scheduler decides it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Check;
@@ -197,37 +198,34 @@ async fn watch<S: Store>(store: &S, key: &SessionKey, subjects: &[Subject]) -> C
     holds(!stayed || page.contains(key), "a session that could be loaded is not in the index")
 }
 
-pub(super) async fn index_never_misses<S: Store>(bench: &Bench<S>) -> Check {
-    let subjects = [bench.subject(), bench.subject()];
-    let of = |revision: u64, subject: Option<usize>| Record {
-        subject: subject.map(|index| subjects[index]),
-        ..bench.live(revision)
-    };
-    // What there is, and what is written to it in one go.
-    let absent: State = None;
+/// What there is, and what is written to it, one after the other.
+fn index_changes<S: Store>(bench: &Bench<S>, subjects: [Subject; 2]) -> [(State, Vec<Op>); 7] {
+    let [one, other] = subjects.map(Some);
+    let of = |revision, subject| Record { subject, ..bench.live(revision) };
+    let replace = |from: u64, subject| Op::Replace(Revision::from_u64(from), of(from + 1, subject));
     let tombstone = bench.tombstone(bench.now.plus(minutes(90)));
-    let replace = |subject| Op::Replace(Revision::from_u64(1), of(2, subject));
-    let changes = [
-        (absent, vec![Op::Insert(of(1, Some(0)))]),
-        (Some(of(1, None)), vec![replace(Some(0))]),
-        (Some(of(1, Some(0))), vec![replace(Some(1))]),
-        (Some(of(1, Some(0))), vec![replace(Some(0))]),
-        (Some(of(1, Some(0))), vec![replace(None)]),
-        (Some(of(1, Some(0))), vec![Op::End(tombstone)]),
-        (
-            Some(of(1, Some(0))),
-            vec![replace(Some(1)), Op::Replace(Revision::from_u64(2), of(3, Some(0)))],
-        ),
-    ];
-    for (start, ops) in changes {
+    [
+        (None, vec![Op::Insert(of(1, one))]),
+        (Some(of(1, None)), vec![replace(1, one)]),
+        (Some(of(1, one)), vec![replace(1, other)]),
+        (Some(of(1, one)), vec![replace(1, one)]),
+        (Some(of(1, one)), vec![replace(1, None)]),
+        (Some(of(1, one)), vec![Op::End(tombstone)]),
+        (Some(of(1, one)), vec![replace(1, other), replace(2, one)]),
+    ]
+}
+
+pub(super) async fn index_never_misses<S: Store>(bench: &Bench<S>) -> Check {
+    for change in 0..index_changes(bench, [bench.subject(); 2]).len() {
         let jobs = async |watchers: usize| {
-            let key = bench.key();
+            let (key, subjects) = (bench.key(), [bench.subject(), bench.subject()]);
+            let (start, ops) = index_changes(bench, subjects)[change].clone();
             if let Some(start) = &start {
                 bench.put(&key, start).await?;
             }
             let outcome = Arc::new(Mutex::new(Check::Ok(())));
             let mut jobs: Vec<Job> = Vec::new();
-            let (store, ops) = (Arc::clone(&bench.store), ops.clone());
+            let store = Arc::clone(&bench.store);
             jobs.push(Box::pin(async move {
                 for op in ops {
                     History::default().perform(&*store, &key, op).await;
@@ -280,16 +278,28 @@ pub(super) async fn sweep_or_touch<S: Store>(bench: &Bench<S>) -> Check {
                 *answer.lock().unwrap_or_else(PoisonError::into_inner) = count;
             };
             let (store, op) = (Arc::clone(&bench.store), op.clone());
-            let change = async move { History::default().perform(&*store, &key, op).await };
-            Ok((vec![Box::pin(sweep) as Job, Box::pin(change) as Job], (key, swept)))
+            let seen = Arc::new(AtomicBool::new(false));
+            let saw = Arc::clone(&seen);
+            let change = async move {
+                History::default().perform(&*store, &key, op).await;
+                let there = store.load(&key).await.ok().flatten();
+                saw.store(there.is_some_and(|there| there.expires_at == later), Ordering::SeqCst);
+            };
+            Ok((vec![Box::pin(sweep) as Job, Box::pin(change) as Job], (key, swept, seen)))
         };
-        let check = async |(key, swept): (SessionKey, Arc<Mutex<Check<usize>>>)| {
-            let swept = swept.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-            match swept {
-                0 => bench.expect("a sweep removed nothing", &key, after).await,
-                _ => same("a record that a sweep removed", bench.load(&key).await?, None),
-            }
-        };
+        let check =
+            async |(key, swept, seen): (SessionKey, Arc<Mutex<Check<usize>>>, Arc<AtomicBool>)| {
+                let swept = swept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                match (swept?, seen.load(Ordering::SeqCst)) {
+                    (0, _) => bench.expect("a sweep removed nothing", &key, after).await,
+                    (_, false) => {
+                        same("a record that a sweep removed", bench.load(&key).await?, None)
+                    }
+                    (_, true) => {
+                        Err("a record was seen with its new deadline, and removed".to_owned())
+                    }
+                }
+            };
         explore_here(bench.runs, 0, bench.seed, &scenario, check).await?;
         for _ in 0..ROUNDS {
             let (jobs, context) = scenario().await?;
@@ -389,7 +399,7 @@ pub(super) async fn dropped_halfway<S: Store>(bench: &Bench<S>) -> Check {
     let palette = palette(bench);
     for start in starts(bench) {
         for (a, one) in palette.iter().enumerate() {
-            explain_all(bench, &start, &[one.clone()], 1).await?;
+            explain_all(bench, &start, std::slice::from_ref(one), 1).await?;
             for two in &palette[a..] {
                 explain_all(bench, &start, &[one.clone(), two.clone()], 1).await?;
             }

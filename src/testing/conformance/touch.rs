@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Check;
-use super::bench::{Bench, holds, minutes};
+use super::bench::{Bench, holds, minutes, same};
 use crate::record::Record;
 use crate::store::Store;
+use crate::time::Timestamp;
 
 pub(super) async fn moves_forward<S: Store>(bench: &Bench<S>) -> Check {
     let mut starts = vec![bench.live(1)];
@@ -23,6 +24,18 @@ pub(super) async fn moves_forward<S: Store>(bench: &Bench<S>) -> Check {
             holds(deadline == Some(moved), "touch with a later deadline did not move it")?;
             there.expires_at = moved;
         }
+    }
+    let mut extremes = vec![i64::MAX];
+    if !bench.expires_natively() {
+        extremes.extend([-1001, -1, 0, 1, i64::from(u32::MAX) + 1]);
+    }
+    for deadline in extremes.into_iter().map(Timestamp::from_millis) {
+        let (key, start) = (bench.key(), bench.live(1));
+        let ago = Record { expires_at: Timestamp::from_millis(i64::MIN), ..start.clone() };
+        bench.put(&key, if bench.expires_natively() { &start } else { &ago }).await?;
+        bench.touch(&key, deadline).await?;
+        let there = bench.load(&key).await?.map(|record| record.expires_at.as_millis());
+        same("a deadline that touch moved", there, Some(deadline.as_millis()))?;
     }
     Ok(())
 }

@@ -2,11 +2,9 @@ use futures_util::lock::Mutex as AsyncMutex;
 
 use super::*;
 
-fn steps(count: usize) -> impl Future<Output = ()> {
-    async move {
-        for _ in 1..count {
-            yield_now().await;
-        }
+async fn steps(count: usize) {
+    for _ in 1..count {
+        yield_now().await;
     }
 }
 

@@ -1,0 +1,235 @@
+//! The pages: plain HTML, no script.
+
+use std::fmt::{self, Display, Formatter, Write};
+use std::time::Duration;
+
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use typed_session::{CookieLifetime, Session};
+
+use super::{MAX_ITEM, MAX_USER, Shop};
+
+const SHELF: [(&str, &str); 6] = [
+    ("Earl Grey", "black, with bergamot"),
+    ("Sencha", "green, from Uji"),
+    ("Milk Oolong", "creamy, half fermented"),
+    ("Rooibos", "red, for the evening"),
+    ("Acacia Honey", "250 g, from next door"),
+    ("Teapot", "stoneware, three cups"),
+];
+
+pub(super) fn home(shop: &Shop) -> Response {
+    let mut shelf = String::new();
+    for (name, what) in SHELF {
+        put(
+            &mut shelf,
+            format_args!(
+                r#"<li><form method="post" action="/basket">
+<b>{name}</b> <span>{what}</span>
+<button name="item" value="{name}">Add</button>
+</form></li>"#
+            ),
+        );
+    }
+
+    let mut basket = String::new();
+    for (item, times) in counted(&shop.basket) {
+        let times = if times == 1 { String::new() } else { format!("{times} ×") };
+        put(&mut basket, format_args!("<li>{} <span>{times}</span></li>", Text(item)));
+    }
+    if basket.is_empty() {
+        basket = "<li class=\"none\">Nothing yet.</li>".into();
+    }
+
+    let body = format!(
+        r#"<section>
+<h1>Tea, and what goes with it</h1>
+<ul class="shelf">{shelf}</ul>
+<form method="post" action="/basket" class="row">
+<label for="item">Not on the shelf?</label>
+<input id="item" name="item" maxlength="{MAX_ITEM}" required autocomplete="off" placeholder="We order it for you">
+<button>Add</button>
+</form>
+</section>
+<aside>
+<div class="card"><h2>Your basket <span class="count">{count}</span></h2><ul class="basket">{basket}</ul></div>
+<div class="card">{account}</div>
+<div class="card"><h2>Your visits <span class="count">{visits}</span></h2>
+<form method="post" action="/visit"><button class="quiet">Count one more</button></form></div>
+</aside>"#,
+        count = shop.basket.len(),
+        account = account(shop),
+        visits = shop.visits,
+    );
+    page("Shop", &body)
+}
+
+fn account(shop: &Shop) -> String {
+    let fields = format!(
+        r#"<label for="user">Your name</label>
+<input id="user" name="user" maxlength="{MAX_USER}" required autocomplete="username">
+<label class="check"><input type="checkbox" name="remember"> Stay signed in</label>"#
+    );
+    match &shop.user {
+        Some(user) => format!(
+            r#"<h2>Hello, <span class="user">{}</span></h2>
+<form method="post" action="/logout"><button class="quiet">Log out</button></form>
+<details><summary>Somebody else?</summary>
+<form method="post" action="/login">{fields}<button>Switch</button></form></details>"#,
+            Text(user)
+        ),
+        None => format!(
+            r#"<h2>Log in</h2>
+<form method="post" action="/login">{fields}<button>Log in</button></form>"#
+        ),
+    }
+}
+
+pub(super) fn session(session: &Session<Shop>) -> Response {
+    let none = || "none".to_owned();
+    let times = session.times();
+    let time = |time: Option<typed_session::Timestamp>| time.map_or_else(none, |t| t.to_string());
+    let rows = [
+        ("Verdict on the cookie", session.verdict().to_string()),
+        ("User", session.read(|shop| shop.user.clone()).unwrap_or_else(none)),
+        ("Key in the store", session.key().map_or_else(none, |key| key.to_string())),
+        ("Created", time(times.map(|times| times.created_at))),
+        ("Authenticated", time(times.and_then(|times| times.authenticated_at))),
+        ("Expires without use", time(times.map(|times| times.expires_at))),
+        ("Absolute deadline", time(times.map(|times| times.absolute_deadline))),
+        (
+            "Lifetime",
+            session.lifetime().map_or_else(none, |lifetime| {
+                format!(
+                    "idle {}, absolute {}, cookie {}",
+                    Long(lifetime.idle()),
+                    Long(lifetime.absolute()),
+                    match lifetime.cookie() {
+                        CookieLifetime::BrowserSession => "gone with the browser",
+                        CookieLifetime::Persistent => "kept by the browser",
+                    }
+                )
+            }),
+        ),
+    ];
+    let mut table = String::new();
+    for (name, value) in rows {
+        put(&mut table, format_args!("<tr><th>{name}</th><td>{}</td></tr>", Text(&value)));
+    }
+
+    let effects = session.effects();
+    let cookie = match effects.set_cookie() {
+        Some(value) => format!(
+            r#"<pre>Set-Cookie: {}</pre>
+<p class="note">This is the secret itself, here to be looked at. A real page never shows it:
+<code>HttpOnly</code> keeps it from scripts, and a page that repeats it hands it back to them.</p>"#,
+            Text(value)
+        ),
+        None => "<p class=\"note\">None. Your browser keeps what it has.</p>".into(),
+    };
+    let button = match session.key() {
+        Some(_) => r#"<form method="post" action="/session"><button>Change the id</button></form>"#,
+        None => {
+            "<p class=\"note\">There is no session: nothing has been written that is worth one.</p>"
+        }
+    };
+
+    let body = format!(
+        r#"<section class="wide">
+<h1>Your session</h1>
+<table>{table}</table>
+<h2>The <code>Set-Cookie</code> of this response</h2>
+{cookie}
+{button}
+</section>"#
+    );
+    page("Session", &body)
+}
+
+pub(super) fn problem(sentence: &str) -> Response {
+    let body = format!(
+        r#"<section class="wide"><h1>That did not work</h1>
+<p>{} Nothing was changed.</p>
+<p><a href="/">Back to the shop</a></p></section>"#,
+        Text(sentence)
+    );
+    page("Problem", &body)
+}
+
+fn page(title: &str, body: &str) -> Response {
+    let html = format!(
+        r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} – The Tea Shelf</title>
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<header><a class="name" href="/">The Tea Shelf</a>
+<nav><a href="/">Shop</a> <a href="/session">Session</a></nav></header>
+<main>{body}</main>
+</body>
+</html>
+"#
+    );
+    let headers = [
+        // "Back" after a logout must show nothing of who has left.
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+    ];
+    (headers, Html(html)).into_response()
+}
+
+/// Text of a visitor's in a page, escaped.
+struct Text<'a>(&'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A duration as people say it.
+struct Long(Duration);
+
+impl Display for Long {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() / 3600 {
+            0 => write!(f, "{} seconds", self.0.as_secs()),
+            1 => f.write_str("1 hour"),
+            hours @ 2..=48 => write!(f, "{hours} hours"),
+            hours => write!(f, "{} days", hours / 24),
+        }
+    }
+}
+
+/// Each item once, in the order of its first appearance, and how often it is there.
+fn counted(items: &[String]) -> Vec<(&str, usize)> {
+    let mut counted: Vec<(&str, usize)> = Vec::new();
+    for item in items {
+        match counted.iter_mut().find(|(known, _)| known == item) {
+            Some((_, times)) => *times += 1,
+            None => counted.push((item, 1)),
+        }
+    }
+    counted
+}
+
+fn put(to: &mut String, text: fmt::Arguments<'_>) {
+    to.write_fmt(text).expect("a String takes any text");
+}

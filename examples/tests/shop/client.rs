@@ -1,0 +1,185 @@
+//! The shop as a process, and the few lines of HTTP that it takes to visit it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A shop that is open; dropped, it is killed as by `kill -9`.
+pub(crate) struct Shop {
+    process: Child,
+    // Held, lest the shop's last words have nowhere to go.
+    output: BufReader<ChildStdout>,
+    pub(crate) port: u16,
+}
+
+impl Shop {
+    /// Opens a shop that keeps its database and its log in `dir`.
+    pub(crate) fn open(dir: &Path) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_shop-under-test"))
+            .env("PORT", "0")
+            .env("DATABASE_URL", format!("sqlite://{}", dir.join("shop.db").display()))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let port = line.trim().rsplit_once("http://127.0.0.1:").map(|(_, port)| port.parse());
+        let Some(Ok(port)) = port else {
+            panic!("{line:?}: {}", fs::read_to_string(dir.join("log")).unwrap())
+        };
+        Self { process, output, port }
+    }
+
+    /// Kills it, with whatever it is at.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Closes it as Ctrl-C does, and returns its last words.
+    #[cfg(unix)]
+    pub(crate) fn interrupt(mut self) -> String {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert!(self.process.wait().unwrap().success());
+        rest
+    }
+
+    /// Sends a form with the session `id`, if there is one.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, id: &str, form: &[(&str, &str)]) -> Reply {
+        send(self.port, "POST", path, id, form).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str, id: &str) -> Reply {
+        send(self.port, "GET", path, id, &[]).unwrap()
+    }
+
+    /// What `/api/session` says of the session `id`.
+    #[track_caller]
+    pub(crate) fn session(&self, id: &str) -> Value {
+        let reply = self.get("/api/session", id);
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert_eq!(reply.set_cookie(), None, "reading gives no cookie");
+        serde_json::from_str(&reply.body).unwrap()
+    }
+
+    /// Who is logged in by the session `id`.
+    #[track_caller]
+    pub(crate) fn user(&self, id: &str) -> Option<String> {
+        self.session(id)["user"].as_str().map(str::to_owned)
+    }
+
+    #[track_caller]
+    pub(crate) fn basket(&self, id: &str) -> Vec<String> {
+        serde_json::from_value(self.session(id)["basket"].clone()).unwrap()
+    }
+
+    /// Makes a session and returns its id.
+    #[track_caller]
+    pub(crate) fn visitor(&self) -> String {
+        self.post("/visit", "", &[]).id().expect("the first write makes a session")
+    }
+
+    #[track_caller]
+    pub(crate) fn login(&self, id: &str, user: &str) -> String {
+        self.post("/login", id, &[("user", user)]).id().expect("a login gives a new id")
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        // It may be closed already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.head.lines().filter_map(move |line| {
+            let (field, value) = line.split_once(':')?;
+            field.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn set_cookie(&self) -> Option<&str> {
+        let mut cookies = self.headers("set-cookie");
+        let first = cookies.next();
+        assert_eq!(cookies.next(), None, "at most one cookie");
+        first
+    }
+
+    /// The id that the response gives, if it gives one; a removal gives none.
+    #[track_caller]
+    pub(crate) fn id(&self) -> Option<String> {
+        let (pair, _) = self.set_cookie()?.split_once(';')?;
+        let id = pair.strip_prefix("session=").expect("the cookie of the session");
+        (!id.is_empty()).then(|| id.to_owned())
+    }
+
+    #[track_caller]
+    pub(crate) fn removes_cookie(&self) -> bool {
+        self.set_cookie().is_some_and(|cookie| cookie.starts_with("session=;"))
+    }
+}
+
+/// Sends one request over a connection of its own.
+pub(crate) fn send(
+    port: u16,
+    method: &str,
+    path: &str,
+    id: &str,
+    form: &[(&str, &str)],
+) -> io::Result<Reply> {
+    let form: Vec<String> =
+        form.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
+    let form = form.join("&");
+    let cookie = if id.is_empty() { String::new() } else { format!("Cookie: session={id}\r\n") };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{cookie}\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    // A shop that hangs fails the test instead of hanging it.
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.write_all(request.as_bytes())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let cut_off = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(cut_off)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Reply { status: status.ok_or_else(cut_off)?, head: head.to_owned(), body: body.to_owned() })
+}
+
+fn percent(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}

@@ -1,0 +1,1 @@
+include!("../../axum/main.rs");

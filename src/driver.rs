@@ -1,0 +1,97 @@
+//! The driver: the one place that awaits the store on behalf of a request.
+
+use std::sync::atomic::Ordering;
+
+use crate::data::SessionData;
+use crate::error::Error;
+use crate::event::Event;
+use crate::layer::Shared;
+use crate::lifecycle::{Context, Step};
+use crate::session::{BoxFuture, Driven, Driver, Inner, Job};
+use crate::store::Store;
+use crate::time::Timestamp;
+
+impl<T: SessionData, S: Store> Shared<T, S> {
+    /// Awaits the store, for a machine that does not. It is the caller's turn.
+    pub(crate) async fn run(&self, inner: &Inner<T>, job: Job) -> Result<Driven, Error> {
+        let mut step = {
+            let mut machine = inner.machine();
+            match job {
+                // Nothing is judged before the record is there: any time will do.
+                Job::Load => machine.start_load(&self.context(job, inner, inner.arrived)),
+                Job::Commit => machine.start_commit(&self.context(job, inner, self.clock.now())),
+                Job::Attempt { first } => {
+                    machine.start_attempt(first, &self.context(job, inner, self.clock.now()))
+                }
+            }
+        };
+        loop {
+            step = match step {
+                Ok(Step::Done) => return Ok(Driven::Done),
+                Ok(Step::Again) => return Ok(Driven::Again),
+                Ok(Step::Call(call)) => {
+                    let answer = call.perform(&*self.store).await;
+                    let cx = self.context(job, inner, self.clock.now());
+                    inner.machine().answer(answer, &cx)
+                }
+                Err(error) => {
+                    let key = {
+                        let mut machine = inner.machine();
+                        machine.failed();
+                        machine.key()
+                    };
+                    self.observer.event(&Event::Failed { key, error: &error });
+                    return Err(error);
+                }
+            };
+        }
+    }
+
+    fn context(&self, job: Job, inner: &Inner<T>, now: Timestamp) -> Context<'_> {
+        Context {
+            now,
+            arrived: inner.arrived,
+            policy: &self.policy,
+            entropy: &*self.entropy,
+            observer: &*self.observer,
+            step: match job {
+                // It makes no revision, and all threads share the counter.
+                Job::Load => 0,
+                Job::Commit | Job::Attempt { .. } => self.step(now),
+            },
+        }
+    }
+
+    /// By how much the next revision grows.
+    fn step(&self, now: Timestamp) -> u32 {
+        // Two layers, and two runs of one program, must not go in step; for that the
+        // time and a counter, well mixed, do. It is no secret.
+        let count = self.steps.fetch_add(1, Ordering::Relaxed);
+        let here = std::ptr::from_ref(self).addr() as u64;
+        let mixed = mix(count ^ mix(now.as_millis().cast_unsigned()) ^ mix(here));
+        (mixed >> 32) as u32
+    }
+}
+
+/// A bijection that spreads every bit over all (the finalizer of SplitMix64).
+const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+impl<T: SessionData, S: Store> Driver<T> for Shared<T, S> {
+    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
+        Box::pin(self.run(inner, job))
+    }
+
+    fn load_now(&self, inner: &Inner<T>) -> bool {
+        let mut machine = inner.machine();
+        machine.is_loaded()
+            || machine.has_no_candidate()
+                && matches!(
+                    machine.start_load(&self.context(Job::Load, inner, inner.arrived)),
+                    Ok(Step::Done)
+                )
+    }
+}

@@ -1,0 +1,345 @@
+//! The plan: what is to be stored of a session, and what that means for the
+//! response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::judge::{Held, Shown};
+use super::wishes::{Rotate, Wishes};
+use super::{Context, Policy};
+use crate::codec::Encoding;
+use crate::data::SessionData;
+use crate::envelope::{Ids, Live, Successor};
+use crate::error::Error;
+use crate::event::RotationCause;
+use crate::id::{SessionId, SessionKey};
+use crate::lifetime::CookieLifetime;
+use crate::merge;
+use crate::record::{Body, Record, Revision};
+use crate::subject::Subject;
+use crate::time::Timestamp;
+use crate::verdict::{EndReason, Verdict};
+
+/// What is to be asked of the store, if anything.
+pub(super) enum Planned<T> {
+    /// Nothing to store; perhaps an id to offer once more.
+    Nothing {
+        offer: Option<SessionId>,
+    },
+    Touch {
+        key: SessionKey,
+        expires_at: Timestamp,
+        offer: Option<SessionId>,
+    },
+    /// A record to store, and the staged data in it.
+    Write(Attempt, Option<T>),
+}
+
+/// A record on its way to the store, and what it means once it is there.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The session as it will stand.
+    pub(super) held: Arc<Held>,
+    /// The id to hand to the client.
+    pub(super) set_cookie: Option<SessionId>,
+    pub(super) cause: Option<RotationCause>,
+    pub(super) created: bool,
+    /// The wishes that it fulfils; none if it is mere upkeep.
+    pub(super) wishes: Option<u64>,
+    /// It carries the staged data of a transaction.
+    pub(super) staged: bool,
+    /// The request has ended the session since.
+    pub(super) ended: Option<EndReason>,
+}
+
+/// What is to be stored for a live session.
+pub(super) fn plan<T: SessionData>(
+    held: &Held,
+    data: &mut T,
+    staged: Option<T>,
+    wishes: &mut Wishes,
+    cx: &Context<'_>,
+) -> Result<Planned<T>, Error> {
+    let policy = cx.policy;
+    let mut staged = staged;
+    let is_staged = staged.is_some();
+    let pending = wishes.pending() && !is_staged;
+    let mut live = held.live.clone();
+    let mut subject = held.record.subject;
+    let mut encoded = None;
+    if pending || is_staged {
+        let data = staged.as_mut().unwrap_or(data);
+        if let Some(bytes) = unless_same(held, data, policy.encoding)? {
+            encoded = Some(bytes);
+            subject = data.subject();
+            if let (Some(old), Some(new)) = (held.record.subject, subject)
+                && old != new
+                && (is_staged || wishes.switched != Some(new))
+            {
+                switch(held, data, new)?;
+                if !is_staged {
+                    wishes.switched = Some(new);
+                }
+                let mut bytes = Vec::new();
+                policy.encoding.encode(data, &mut bytes)?;
+                encoded = Some(bytes);
+            }
+            live.encoding = policy.encoding.code();
+            live.version = T::VERSION;
+        }
+    }
+
+    let mut cause = None;
+    let mut id = None;
+    let mut shown = held.shown;
+    let asked_lifetime = wishes.lifetime.map(|(_, lifetime)| lifetime).filter(|_| !is_staged);
+    let rotate = wishes.rotate.map(|(_, rotate)| rotate).filter(|_| !is_staged);
+    let remember = cx.now.plus(policy.remember_superseded);
+    if subject != held.record.subject || rotate.is_some() {
+        let fresh = held.id.with_fresh_secret(cx.entropy)?;
+        live.ids.supersede(fresh.verifier(), cx.now, remember);
+        id = Some(fresh);
+        shown = Shown::Current;
+        if subject == held.record.subject {
+            cause = Some(RotationCause::Asked);
+            if rotate == Some(Rotate::Authenticated) && subject.is_some() {
+                live.authenticated_at = Some(cx.now);
+                live.absolute_deadline = cx.now.plus(live.absolute);
+            }
+        } else {
+            cause = Some(RotationCause::Subject);
+            live.authenticated_at = subject.map(|_| cx.now);
+            if held.record.subject.is_some() {
+                // "Stay signed in" was the choice of who has left.
+                live.set_lifetime(&policy.lifetime);
+            }
+            let deadline = cx.now.plus(live.absolute);
+            live.absolute_deadline = match subject {
+                Some(_) => deadline,
+                None => deadline.min(live.absolute_deadline),
+            };
+        }
+    } else if held.shown == Shown::Successor {
+        let grace = policy.rotation.unwrap_or_default().grace;
+        live.ids.promote(cx.now, cx.now.plus(grace), remember);
+        shown = Shown::Current;
+        cause = Some(RotationCause::Adopted);
+    } else if rotation_due(&live.ids, subject, shown, cx.now, policy) {
+        let mut nonce = [0; 16];
+        cx.entropy.fill(&mut nonce)?;
+        let verifier = held.id.successor(&nonce).verifier();
+        live.ids.successor = Some(Successor { nonce, verifier });
+        cause = Some(RotationCause::Offered);
+    }
+
+    if let Some(lifetime) = asked_lifetime {
+        live.set_lifetime(&lifetime);
+        live.absolute_deadline = live.anchor().plus(lifetime.absolute());
+    }
+
+    let expires_at = live.expires_at(cx.now);
+    let touch_due = touch_due(&live, held, cx.now, policy);
+    let set_cookie = match (id, &live.ids.successor) {
+        (Some(id), _) => Some(id),
+        // Every response offers the same one until the client shows it.
+        (None, Some(successor)) if shown == Shown::Current => {
+            Some(held.id.successor(&successor.nonce))
+        }
+        (None, _) => {
+            let renew = match live.cookie {
+                CookieLifetime::BrowserSession => false,
+                CookieLifetime::Persistent => touch_due,
+            };
+            // Never the id before: the client has a newer one.
+            (shown == Shown::Current && (renew || asked_lifetime.is_some()))
+                .then(|| held.id.clone())
+        }
+    };
+
+    // Not by a touch, because that does not tell whether this id is still the
+    // session's: the cookie of a login must not be overwritten by a renewal.
+    let renews = set_cookie.is_some() && live.ids.successor.is_none();
+    if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() && !renews {
+        return Ok(if touch_due {
+            Planned::Touch { key: held.key, expires_at, offer: set_cookie }
+        } else {
+            Planned::Nothing { offer: set_cookie }
+        });
+    }
+    let body = live.encode(encoded.unwrap_or_else(|| held.data().to_vec()));
+    let revision = held.record.revision.next(cx.step).ok_or(Error::Conflict)?;
+    let wishes = pending.then_some(wishes.last);
+    let after = Held {
+        key: held.key,
+        id: match (&set_cookie, cause) {
+            (Some(id), Some(RotationCause::Subject | RotationCause::Asked)) => id.clone(),
+            _ => held.id.clone(),
+        },
+        shown,
+        live,
+        record: Record { revision, subject, expires_at, body: Body(body) },
+    };
+    let attempt = Attempt {
+        held: Arc::new(after),
+        set_cookie,
+        cause,
+        created: false,
+        wishes,
+        staged: is_staged,
+        ended: None,
+    };
+    Ok(Planned::Write(attempt, staged))
+}
+
+/// The data's bytes, or nothing if it is what the record holds.
+fn unless_same<T: SessionData>(
+    held: &Held,
+    data: &T,
+    encoding: Encoding,
+) -> Result<Option<Vec<u8>>, Error> {
+    // Room for the envelope too, with one more dead id in it.
+    let mut bytes = Vec::with_capacity(held.record.body.len() + 64);
+    if held.live.version == T::VERSION
+        && let Some(old) = held.live.encoding()
+    {
+        // In the record's own encoding: that another one is wanted now is no change.
+        old.encode(data, &mut bytes)?;
+        if old.equal(held.data(), &bytes) {
+            return Ok(None);
+        }
+        if old == encoding {
+            return Ok(Some(bytes));
+        }
+        bytes.clear();
+    }
+    encoding.encode(data, &mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Makes the data fit for another subject: what was written stays, the rest
+/// falls back to its default, unless the type carries it over.
+pub(super) fn switch<T: SessionData>(
+    held: &Held,
+    data: &mut T,
+    subject: Subject,
+) -> Result<(), Error> {
+    let base = decode::<T>(held).ok_or(Error::Switch)?;
+    let mut switched =
+        merge::written_over(&base, data, &T::default()).map_err(|_| Error::Switch)?;
+    T::carry(&base, &mut switched);
+    if switched.subject() != Some(subject) {
+        return Err(Error::Switch);
+    }
+    *data = switched;
+    Ok(())
+}
+
+pub(super) fn rotation_due(
+    ids: &Ids,
+    subject: Option<Subject>,
+    shown: Shown,
+    now: Timestamp,
+    policy: &Policy,
+) -> bool {
+    // Not without a subject: a rotation that crosses a login would cost the login.
+    policy.rotation.is_some_and(|rotation| {
+        subject.is_some()
+            && shown == Shown::Current
+            && ids.successor.is_none()
+            && now.since(ids.since) >= rotation.every
+    })
+}
+
+/// The idle deadline has been left where it is for long enough.
+pub(super) fn touch_due(live: &Live, held: &Held, now: Timestamp, policy: &Policy) -> bool {
+    let interval = policy.touch_every.min(live.idle / 4).max(Duration::from_millis(1));
+    live.expires_at(now).since(held.record.expires_at) >= interval
+}
+
+/// What is to be stored for a new session, if there is anything to store.
+pub(super) fn create<T: SessionData>(
+    id: Option<SessionId>,
+    data: &T,
+    staged: Option<T>,
+    wishes: &Wishes,
+    verdict: Verdict,
+    cx: &Context<'_>,
+) -> Result<Planned<T>, Error> {
+    let is_staged = staged.is_some();
+    if !wishes.pending() && !is_staged {
+        return Ok(Planned::Nothing { offer: None });
+    }
+    let policy = cx.policy;
+    let data = staged.as_ref().unwrap_or(data);
+    let Some(encoded) = unless_default(data, policy.encoding)? else {
+        return Ok(Planned::Nothing { offer: None });
+    };
+    if verdict == Verdict::Superseded {
+        // Invariant: no cookie, so that this late response cannot overwrite the
+        // cookie of a login.
+        return Err(Error::Lost(verdict));
+    }
+    let id = match id {
+        Some(id) => id,
+        None => SessionId::generate(cx.entropy)?,
+    };
+    let lifetime = wishes.lifetime.map_or(policy.lifetime, |(_, lifetime)| lifetime);
+    let subject = data.subject();
+    let mut live = Live {
+        ids: Ids::new(id.verifier(), cx.now),
+        created_at: cx.now,
+        authenticated_at: subject.map(|_| cx.now),
+        absolute_deadline: cx.now.plus(lifetime.absolute()),
+        idle: lifetime.idle(),
+        absolute: lifetime.absolute(),
+        cookie: lifetime.cookie(),
+        encoding: policy.encoding.code(),
+        version: T::VERSION,
+        data_at: 0,
+    };
+    let body = live.encode(encoded);
+    let held = Held {
+        key: id.key(),
+        id: id.clone(),
+        shown: Shown::Current,
+        record: Record {
+            revision: Revision::first(cx.step),
+            subject,
+            expires_at: live.expires_at(cx.now),
+            body: Body(body),
+        },
+        live,
+    };
+    let attempt = Attempt {
+        held: Arc::new(held),
+        set_cookie: Some(id),
+        cause: None,
+        created: true,
+        // A transaction fulfils no wish that came while it ran.
+        wishes: Some(if is_staged { wishes.done } else { wishes.last }),
+        staged: is_staged,
+        ended: None,
+    };
+    Ok(Planned::Write(attempt, staged))
+}
+
+/// The data's bytes, or nothing if it is the default: a session is created by
+/// the first real write.
+fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option<Vec<u8>>, Error> {
+    let mut bytes = Vec::with_capacity(384);
+    encoding.encode(data, &mut bytes)?;
+    let len = bytes.len();
+    // Both in one allocation.
+    encoding.encode(&T::default(), &mut bytes)?;
+    let (ours, default) = bytes.split_at(len);
+    if encoding.equal(ours, default) {
+        return Ok(None);
+    }
+    bytes.truncate(len);
+    Ok(Some(bytes))
+}
+
+/// The data of a record, or nothing if this program cannot read it.
+pub(super) fn decode<T: SessionData>(held: &Held) -> Option<T> {
+    held.live.encoding()?.decode(held.live.version, held.data())
+}

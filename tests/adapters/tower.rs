@@ -1,0 +1,106 @@
+//! The tower layer around services that no framework has made.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use axum::http::{Request, Response, header};
+use futures_executor::block_on;
+use serde::{Deserialize, Serialize};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use typed_session::store::MemoryStore;
+use typed_session::{PendingSession, SessionData, SessionLayer};
+
+#[derive(Default, Deserialize, Serialize)]
+struct Visits {
+    count: u64,
+}
+
+impl SessionData for Visits {}
+
+fn sessions() -> SessionLayer<Visits, MemoryStore> {
+    SessionLayer::new(MemoryStore::new())
+}
+
+/// A body that is neither `Send` nor any framework's.
+struct Local(Rc<RefCell<String>>);
+
+impl From<&'static str> for Local {
+    fn from(text: &'static str) -> Self {
+        Self(Rc::new(RefCell::new(text.to_owned())))
+    }
+}
+
+async fn visit(request: Request<()>) -> Result<Response<Local>, Infallible> {
+    let session =
+        request.extensions().get::<PendingSession<Visits>>().unwrap().load().await.unwrap();
+    session.update(|visits| visits.count += 1);
+    Ok(Response::new("visited".into()))
+}
+
+#[test]
+fn body_and_future_need_not_be_send_nor_of_a_framework() {
+    let service = sessions().layer(service_fn(visit));
+    let response = block_on(service.oneshot(Request::new(()))).unwrap();
+    assert!(response.headers().contains_key(header::SET_COOKIE));
+    assert_eq!(*response.body().0.borrow(), "visited");
+}
+
+#[test]
+fn an_error_of_the_service_passes_as_it_is_and_stores_nothing() {
+    #[derive(Debug, PartialEq)]
+    struct Broken(u8);
+
+    let sessions = sessions();
+    let service = sessions.layer(service_fn(async |request: Request<()>| {
+        let pending = request.extensions().get::<PendingSession<Visits>>().unwrap();
+        pending.load().await.unwrap().update(|visits| visits.count += 1);
+        Err::<Response<Local>, _>(Broken(7))
+    }));
+    assert_eq!(block_on(service.oneshot(Request::new(()))).err(), Some(Broken(7)));
+    assert!(sessions.store().is_empty());
+}
+
+#[test]
+fn the_service_that_was_ready_is_the_one_that_is_called() {
+    /// Panics if it is called without having been asked whether it is ready.
+    #[derive(Clone, Default)]
+    struct Strict {
+        ready: bool,
+    }
+
+    impl Service<Request<()>> for Strict {
+        type Response = Response<Local>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Response<Local>, Infallible>>;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), Infallible>> {
+            self.ready = true;
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            assert!(std::mem::take(&mut self.ready), "called before it was ready");
+            std::future::ready(Ok(Response::new("strict".into())))
+        }
+    }
+
+    let mut service = sessions().layer(Strict::default());
+    for _ in 0..2 {
+        let response =
+            block_on(async { service.ready().await.unwrap().call(Request::new(())).await });
+        assert_eq!(*response.unwrap().body().0.borrow(), "strict");
+    }
+}
+
+#[test]
+fn the_service_can_be_cloned_whatever_the_data_and_the_store_are() {
+    let service = sessions().layer(service_fn(visit));
+    let (one, other) = (service.clone(), service);
+    for service in [one, other] {
+        assert!(block_on(service.oneshot(Request::new(()))).is_ok());
+    }
+}
