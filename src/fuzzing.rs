@@ -7,11 +7,6 @@ use crate::envelope::Envelope;
 pub fn rewritten(body: &[u8]) -> Option<Vec<u8>> {
     Some(match Envelope::decode(body)? {
         Envelope::Tombstone(tombstone) => tombstone.encode(),
-        Envelope::Live(live) => {
-            let data = &body[live.data_at..];
-            let mut written = live.encode(data.len());
-            written.extend_from_slice(data);
-            written
-        }
+        Envelope::Live(mut live) => live.encode(body[live.data_at..].to_vec()),
     })
 }
