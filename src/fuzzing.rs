@@ -7,6 +7,6 @@ use crate::envelope::Envelope;
 pub fn rewritten(body: &[u8]) -> Option<Vec<u8>> {
     Some(match Envelope::decode(body)? {
         Envelope::Tombstone(tombstone) => tombstone.encode(),
-        Envelope::Live(mut live) => live.encode(body[live.data_at..].to_vec()),
+        Envelope::Live(mut live) => live.encode(body.get(live.data_at..)?.to_vec()),
     })
 }

@@ -1,6 +1,8 @@
 //! The core, as a user of the crate sees it: bytes in, strings out.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[cfg(feature = "testing")]
+mod attacks;
 mod cookie;
 mod evolution;
 #[cfg(feature = "testing")]
