@@ -321,7 +321,7 @@ impl Model {
         assert!(!self.killed.contains(cookie), "a dead id is alive");
         assert_eq!(*self.of.entry(cookie.to_owned()).or_insert(key), key);
         let times = session.times().unwrap();
-        assert!(now < times.expires_at && times.expires_at <= times.absolute_deadline);
+        assert!(now < times.expires_at && now < times.absolute_deadline, "{now}: {times:?}");
         let items = session.read(|data| data.items.clone());
         let there: BTreeSet<u64> = items.iter().copied().collect();
         let sure = |item: &&u64| !self.doubtful.contains(item);

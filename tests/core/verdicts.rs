@@ -121,6 +121,9 @@ fn an_id_with_the_locator_of_a_session_and_another_secret_is_forged() {
     let forged = format!("{}{}", &cookie[.."__Host-session=".len() + 22], "A".repeat(21));
     assert_eq!(verdict(&world, Some(&forged)), (Verdict::Forged, 1));
     assert_eq!(verdict(&world, Some(&cookie)), (Verdict::Resumed, 1));
+    // It does not tell either that the session is over.
+    world.clock.advance(2 * DAY);
+    assert_eq!(verdict(&world, Some(&forged)), (Verdict::Forged, 1));
 }
 
 #[derive(Default, serde::Deserialize, serde::Serialize)]

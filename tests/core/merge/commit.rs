@@ -311,6 +311,29 @@ fn a_switch_keeps_its_own_write_although_the_last_subject_wrote_the_same() {
     assert_eq!((shop.note.as_str(), shop.basket.as_slice()), ("hello", &["milk".to_owned()][..]));
 }
 
+#[test]
+fn several_switches_in_one_request_each_leave_the_last_subject_behind() {
+    let world = World::new();
+    let browser = world.browser();
+    world.change(&browser, |shop| shop.user = Some("ann".into()));
+    let (_, answer) = world.visit(&browser, async |session| {
+        for (user, note) in
+            [(Some("bob"), ""), (None, ""), (Some("ann"), "of ann"), (Some("bob"), "")]
+        {
+            session.update(|shop| {
+                shop.user = user.map(str::to_owned);
+                if !note.is_empty() {
+                    shop.note = note.to_owned();
+                }
+            });
+            session.commit().await.unwrap();
+        }
+    });
+    answer.is_fine();
+    let (shop, _) = world.read(&browser);
+    assert_eq!((shop.user.as_deref(), shop.note.as_str()), (Some("bob"), ""));
+}
+
 // Transactions.
 
 #[test]
@@ -632,6 +655,24 @@ fn an_insertion_whose_answer_was_lost_makes_one_session_all_the_same() {
     assert_eq!(stored(&world, &answer.cookie()).user.as_deref(), Some("ann"));
     let sessions = run(world.rows.sessions_of(&Subject::from("ann"), None, 9)).unwrap();
     assert_eq!(sessions.len(), 1);
+}
+
+#[test]
+fn an_insertion_that_failed_and_was_repeated_lends_its_id_to_no_later_session() {
+    let world = World::new();
+    world.faults.nth(1, Verb::Insert, ErrorKind::Unavailable, When::Before);
+    let (first, answer) = world.ask(None, async |session| {
+        session.update(|shop| shop.visits = 1);
+        session.commit().await.unwrap_err();
+        session.commit().await.unwrap();
+        let first = session.key();
+        session.end();
+        session.update(|shop| shop.note = "anew".into());
+        first
+    });
+    answer.is_fine();
+    let (now, _) = world.ask(Some(&answer.cookie()), async |session| session.key());
+    assert!(first.is_some() && now.is_some() && now != first);
 }
 
 #[test]
