@@ -3,6 +3,8 @@
 
 #[cfg(feature = "testing")]
 mod attacks;
+#[cfg(feature = "testing")]
+mod commit;
 mod cookie;
 mod evolution;
 #[cfg(feature = "testing")]
@@ -13,8 +15,6 @@ mod interleavings;
 mod lessons;
 #[cfg(feature = "testing")]
 mod lifecycle_table;
-#[cfg(feature = "testing")]
-mod merge;
 #[cfg(feature = "testing")]
 mod outside;
 mod runtimes;

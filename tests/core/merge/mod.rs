@@ -1,3 +1,0 @@
-//! What several requests made of one session, brought together.
-
-mod commit;
