@@ -62,6 +62,9 @@ struct Request {
     changed_id: bool,
     /// From one user to another: what others write meanwhile is the last user's.
     switched: bool,
+    /// The user before the first change that is not stored yet: who goes and comes back has not
+    /// switched.
+    before: Option<Option<u64>>,
     ended: Option<SessionKey>,
     /// Others have stored something since it loaded; its id may be dead by now.
     crossed: bool,
@@ -176,6 +179,7 @@ impl World {
             pending: Vec::new(),
             changed_id: false,
             switched: false,
+            before: None,
             ended: None,
             crossed: false,
         });
@@ -202,7 +206,8 @@ impl World {
         let Some(session) = self.session(slot) else { return };
         let before = session.update(|data| std::mem::replace(&mut data.user, user));
         let request = self.slots[slot].as_mut().unwrap();
-        request.switched |= before.is_some() && before != user;
+        let before = *request.before.get_or_insert(before);
+        request.switched = before.is_some() && before != user;
     }
 
     fn rotate(&mut self, slot: usize) {
@@ -217,6 +222,7 @@ impl World {
         request.ended = session.key().or(request.ended);
         session.end();
         request.pending.clear();
+        request.before = None;
         request.changed_id = false;
     }
 
@@ -335,6 +341,7 @@ impl Model {
     /// The store has said yes to all that the request wanted.
     fn acknowledge(&mut self, request: &mut Request, session: &Session<Data>) {
         self.ended.extend(request.ended.take());
+        request.before = None;
         let pending = std::mem::take(&mut request.pending);
         match session.key() {
             Some(key) => {
