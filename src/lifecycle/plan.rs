@@ -74,7 +74,8 @@ pub(super) fn plan<T: SessionData>(
             encoded = Some(bytes);
             subject = data.subject();
             // A release may have begun to name the same user in another way.
-            renamed = subject != held.record.subject
+            renamed = held.record.subject.is_some()
+                && subject != held.record.subject
                 && decode::<T>(held).is_some_and(|base| base.subject() == subject);
             if let (Some(old), Some(new)) = (held.record.subject, subject)
                 && old != new
