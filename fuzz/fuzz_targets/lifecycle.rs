@@ -66,6 +66,8 @@ struct Request {
     /// switched.
     before: Option<Option<u64>>,
     ended: Option<SessionKey>,
+    /// Something that it wanted has failed, and may have happened.
+    failed: bool,
     /// Others have stored something since it loaded; its id may be dead by now.
     crossed: bool,
 }
@@ -132,8 +134,13 @@ impl World {
         let more = usize::from(how) / self.slots.len();
         if let 10..=13 = what % 16 {
             for (at, other) in self.slots.iter_mut().enumerate() {
-                if let Some(other) = other {
-                    other.crossed |= at != slot;
+                if let Some(other) = other
+                    && at != slot
+                {
+                    other.crossed = true;
+                    if other.failed {
+                        self.model.doubtful.extend(&other.pending);
+                    }
                 }
             }
         }
@@ -181,6 +188,7 @@ impl World {
             switched: false,
             before: None,
             ended: None,
+            failed: false,
             crossed: false,
         });
     }
@@ -245,10 +253,11 @@ impl World {
     /// Something that this request wanted has failed, and may have happened.
     fn doubt(&mut self, slot: usize) {
         let open = self.slots.iter().flatten().count();
-        if let Some(request) = &self.slots[slot]
-            && open > 1
-        {
-            self.model.doubtful.extend(&request.pending);
+        if let Some(request) = &mut self.slots[slot] {
+            request.failed = true;
+            if open > 1 {
+                self.model.doubtful.extend(&request.pending);
+            }
         }
     }
 
@@ -342,6 +351,7 @@ impl Model {
     fn acknowledge(&mut self, request: &mut Request, session: &Session<Data>) {
         self.ended.extend(request.ended.take());
         request.before = None;
+        request.failed = false;
         let pending = std::mem::take(&mut request.pending);
         match session.key() {
             Some(key) => {
