@@ -102,7 +102,7 @@
 //! | unknown, expired, ended, unreadable | reads | `load` | no cookie |
 //! | unknown, expired, ended, unreadable | changes data | `load`, `insert` | a cookie of a new session |
 //! | superseded | reads | `load` | no cookie |
-//! | superseded | changes data | `load` | 409, no cookie |
+//! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
 //!
 //! With [timed rotation](SessionLayer::rotation), which is off by default:

@@ -268,6 +268,9 @@ impl<T: SessionData> Session<T> {
     /// tombstone and the cookie is removed; no request in flight can bring the
     /// session back. What is written after the end is a new session's, under a
     /// new id.
+    ///
+    /// Under an id that is [`Superseded`](Verdict::Superseded) the session cannot be
+    /// ended, and the commit says so: a 409, and no logout that was none.
     pub fn end(&self) {
         self.0.machine().end(EndReason::Logout);
     }

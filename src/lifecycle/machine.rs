@@ -69,6 +69,30 @@ struct Loaded<T> {
     unanswered: Vec<Attempt>,
 }
 
+impl<T> Loaded<T> {
+    /// What a request knows and wants right after the load.
+    fn new(
+        verdict: Verdict,
+        held: Option<Arc<Held>>,
+        unreadable: Option<Arc<Held>>,
+        data: T,
+    ) -> Self {
+        Self {
+            verdict,
+            had_session: held.is_some() || unreadable.is_some(),
+            held,
+            unreadable,
+            dying: None,
+            unended: None,
+            data,
+            staged: None,
+            wishes: Wishes::default(),
+            attempt: None,
+            unanswered: Vec::new(),
+        }
+    }
+}
+
 /// Which of a request's own attempts a record is of.
 enum Ours {
     Latest,
@@ -290,20 +314,8 @@ impl<T: SessionData> Machine<T> {
                 if verdict == Verdict::Malformed {
                     cx.observer.event(&Event::Rejected { key: None, verdict });
                 }
-                let had_session = unreadable.is_some();
-                self.stage = Stage::Loaded(Loaded {
-                    verdict,
-                    held: None,
-                    unreadable,
-                    dying: None,
-                    unended: None,
-                    had_session,
-                    data: T::default(),
-                    staged: None,
-                    wishes: Wishes::default(),
-                    attempt: None,
-                    unanswered: Vec::new(),
-                });
+                let loaded = Loaded::new(verdict, None, unreadable, T::default());
+                self.stage = Stage::Loaded(loaded);
                 Ok(Step::Done)
             }
         }
@@ -337,19 +349,7 @@ impl<T: SessionData> Machine<T> {
         match judgement {
             Judgement::Live(held, data) => {
                 cx.observer.event(&Event::Resumed { key });
-                self.stage = Stage::Loaded(Loaded {
-                    verdict,
-                    held: Some(held),
-                    unreadable: None,
-                    dying: None,
-                    unended: None,
-                    had_session: true,
-                    data,
-                    staged: None,
-                    wishes: Wishes::default(),
-                    attempt: None,
-                    unanswered: Vec::new(),
-                });
+                self.stage = Stage::Loaded(Loaded::new(verdict, Some(held), None, data));
                 Ok(Step::Done)
             }
             Judgement::Unreadable(held) => self.next_candidate(index + 1, best, Some(held), cx),
@@ -471,7 +471,7 @@ impl<T: SessionData> Machine<T> {
                 Ok(Step::Call(Call::Touch { key, expires_at }))
             }
             Planned::Write(attempt, staged) => {
-                // Shared and not copied: its answer may get lost, see `is_ours`.
+                // Shared and not copied: its answer may get lost, see `ours`.
                 let written = Arc::clone(&attempt.held);
                 let call = match &loaded.held {
                     Some(held) => Call::Replace { held: written, expected: held.record.revision },

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits, reads a clock or draws a random number by itself: what
 //! is needed is in a [`Context`], and what must be done is a [`Call`]. One
-//! driver, in `layer.rs`, performs the calls and brings back the answers.
+//! driver, in `driver.rs`, performs the calls and brings back the answers.
 
 use std::sync::Arc;
 use std::time::Duration;
