@@ -143,13 +143,13 @@ impl Store for RedbStore {
         .await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
         let key = *key;
         self.write(move |tables| match get(&tables.records, &key)? {
-            Some(old) if old.expires_at < expires_at => {
+            Some(old) if old.revision == at && old.expires_at < expires_at => {
                 Ok(tables.put(&key, Some(&Record { expires_at, ..old }))?)
             }
-            _ => Ok(()), // absent, or good for longer: neither is an error
+            _ => Ok(()), // absent, changed meanwhile, or good for longer: no error
         })
         .await
     }

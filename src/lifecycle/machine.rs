@@ -463,12 +463,12 @@ impl<T: SessionData> Machine<T> {
                 }
                 Ok(Step::Done)
             }
-            Planned::Touch { key, expires_at, offer } => {
+            Planned::Touch { key, at, expires_at, offer } => {
                 if !is_staged {
                     loaded.wishes.fulfil(loaded.wishes.last);
                 }
                 self.asked = Asked::Touch(offer);
-                Ok(Step::Call(Call::Touch { key, expires_at }))
+                Ok(Step::Call(Call::Touch { key, at, expires_at }))
             }
             Planned::Write(attempt, staged) => {
                 // Shared and not copied: its answer may get lost, see `ours`.

@@ -141,7 +141,7 @@ pub(crate) enum Call {
     Insert { held: Arc<Held> },
     Replace { held: Arc<Held>, expected: Revision },
     ReplaceByTombstone { key: SessionKey, expected: Revision, tombstone: Record },
-    Touch { key: SessionKey, expires_at: Timestamp },
+    Touch { key: SessionKey, at: Revision, expires_at: Timestamp },
     End { key: SessionKey, tombstone: Record },
 }
 
@@ -166,8 +166,8 @@ impl Call {
             Self::ReplaceByTombstone { key, expected, tombstone } => {
                 Answer::Replaced(store.replace(key, *expected, tombstone).await?)
             }
-            Self::Touch { key, expires_at } => {
-                store.touch(key, *expires_at).await?;
+            Self::Touch { key, at, expires_at } => {
+                store.touch(key, *at, *expires_at).await?;
                 Answer::Touched
             }
             Self::End { key, tombstone } => {

@@ -28,6 +28,7 @@ pub(super) enum Planned<T> {
     },
     Touch {
         key: SessionKey,
+        at: Revision,
         expires_at: Timestamp,
         offer: Option<SessionId>,
     },
@@ -170,7 +171,12 @@ pub(super) fn plan<T: SessionData>(
     let renews = set_cookie.is_some() && live.ids.successor.is_none();
     if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() && !renews {
         return Ok(if touch_due {
-            Planned::Touch { key: held.key, expires_at, offer: set_cookie }
+            Planned::Touch {
+                key: held.key,
+                at: held.record.revision,
+                expires_at,
+                offer: set_cookie,
+            }
         } else {
             Planned::Nothing { offer: set_cookie }
         });

@@ -24,7 +24,7 @@ trait ErasedStore: Send + Sync + 'static {
         expected: Revision,
         record: &Record,
     ) -> Result<Replaced>;
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()>;
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()>;
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()>;
     async fn sessions_of(
         &self,
@@ -54,8 +54,8 @@ impl<S: Store> ErasedStore for S {
         Store::replace(self, key, expected, record).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
-        Store::touch(self, key, expires_at).await
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
+        Store::touch(self, key, at, expires_at).await
     }
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
@@ -124,8 +124,8 @@ impl Store for DynStore {
         self.0.replace(key, expected, record).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
-        self.0.touch(key, expires_at).await
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
+        self.0.touch(key, at, expires_at).await
     }
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
+pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, TableNameError};
 use crate::id::SessionKey;
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 
 mod erased;
 mod memory;
+mod scan;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -111,16 +113,18 @@ pub trait Store: Send + Sync + 'static {
         record: &Record,
     ) -> impl Future<Output = Result<Replaced>> + Send;
 
-    /// Moves a record's deadline forward.
+    /// Moves a record's deadline forward, if it is at revision `at`.
     ///
     /// If the record's `expires_at` is earlier than `expires_at`, that becomes
-    /// the new one. Otherwise, and where there is no record, nothing changes,
-    /// which is no error. It never creates, never moves a deadline back, and
-    /// leaves revision, subject and body alone, so that it cannot make another
-    /// request's `replace` fail. A tombstone's deadline moves like any other.
+    /// the new one. Otherwise, at any other revision, and where there is no record,
+    /// nothing changes, which is no error. It never creates, never moves a deadline
+    /// back, and leaves revision, subject and body alone, so that it cannot make
+    /// another request's `replace` fail. `at` is never [`Revision::ENDED`]: a
+    /// tombstone is not touched.
     fn touch(
         &self,
         key: &SessionKey,
+        at: Revision,
         expires_at: Timestamp,
     ) -> impl Future<Output = Result<()>> + Send;
 
@@ -268,9 +272,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn touch(
         &self,
         key: &SessionKey,
+        at: Revision,
         expires_at: Timestamp,
     ) -> impl Future<Output = Result<()>> + Send {
-        (**self).touch(key, expires_at)
+        (**self).touch(key, at, expires_at)
     }
 
     fn end(&self, key: &SessionKey, tombstone: &Record) -> impl Future<Output = Result<()>> + Send {

@@ -28,7 +28,7 @@ UPDATE "typed_sessions" SET revision = ?3, subject = ?4, expires_at = ?5, body =
 WHERE key = ?1 AND revision = ?2 AND revision < 9223372036854775807"#;
 
 const TOUCH: &str = r#"
-UPDATE "typed_sessions" SET expires_at = ?2 WHERE key = ?1 AND expires_at < ?2"#;
+UPDATE "typed_sessions" SET expires_at = ?3 WHERE key = ?1 AND revision = ?2 AND expires_at < ?3"#;
 
 // On the right of each `=` is the row as it was.
 const END: &str = r#"
@@ -214,9 +214,10 @@ impl Store for SqliteStore {
         Ok(Replaced::Done)
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
         sqlx::query(AssertSqlSafe(self.statements.touch.clone()))
             .bind(key.as_bytes().as_slice())
+            .bind(at.as_i64())
             .bind(expires_at.as_millis())
             .execute(&self.pool)
             .await

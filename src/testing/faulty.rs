@@ -160,8 +160,8 @@ impl<S: Store> Store for Faulty<S> {
         self.faults.around(Verb::Replace, self.store.replace(key, expected, record)).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
-        self.faults.around(Verb::Touch, self.store.touch(key, expires_at)).await
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
+        self.faults.around(Verb::Touch, self.store.touch(key, at, expires_at)).await
     }
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
@@ -230,7 +230,7 @@ mod tests {
         let store = Faulty::new(MemoryStore::new());
         store.faults().outage();
         assert!(run(store.load(&KEY)).is_err() && run(store.load(&KEY)).is_err());
-        assert!(run(store.touch(&KEY, Timestamp::MAX)).is_err());
+        assert!(run(store.touch(&KEY, Revision::from_u64(1), Timestamp::MAX)).is_err());
         store.faults().clear();
         assert!(run(store.load(&KEY)).is_ok());
     }

@@ -128,9 +128,9 @@ impl<S: Store> Store for Spy<S> {
         self.store.replace(key, expected, record).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
         self.handle.saw(Verb::Touch);
-        self.store.touch(key, expires_at).await
+        self.store.touch(key, at, expires_at).await
     }
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
@@ -174,7 +174,7 @@ mod tests {
             let _ = spy.load(&key).await;
             let _ = spy.insert(&key, &record).await;
             let _ = spy.replace(&key, record.revision, &record).await;
-            let _ = spy.touch(&key, record.expires_at).await;
+            let _ = spy.touch(&key, record.revision, record.expires_at).await;
             let _ = spy.end(&key, &record).await;
             let _ = spy.sessions_of(&Subject::from("a"), None, 1).await;
             let _ = spy.remove_expired(record.expires_at, 1).await;

@@ -73,6 +73,8 @@ pub enum Mistake {
     TouchCreates,
     /// `touch` moves a deadline back.
     TouchMovesBack,
+    /// `touch` moves the deadline of whatever revision is there.
+    TouchIgnoresRevision,
     /// `touch` makes a new revision.
     TouchBumpsRevision,
     /// `end` keeps the deadline of the record, if that is later.
@@ -145,7 +147,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All mistakes.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::AbsentIsAnError,
         Self::InsertForgets,
         Self::KeysAreCut,
@@ -172,6 +174,7 @@ impl Mistake {
         Self::TouchForgets,
         Self::TouchCreates,
         Self::TouchMovesBack,
+        Self::TouchIgnoresRevision,
         Self::TouchBumpsRevision,
         Self::EndKeepsRecordsDeadline,
         Self::EndNeedsRecord,
@@ -453,12 +456,14 @@ impl Store for WrongStore {
         Ok(Replaced::Done)
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
         let key = self.key(key);
         let _lock = self.locked().await;
         if self.makes(Mistake::TouchInTwoSteps) {
             let there = self.rows().records.get(&key).cloned();
-            if let Some(there) = there.filter(|there| there.expires_at < expires_at) {
+            if let Some(there) =
+                there.filter(|there| there.revision == at && there.expires_at < expires_at)
+            {
                 yield_now().await;
                 let moved = Record { expires_at, ..there };
                 self.put(&mut self.rows(), key, &moved, Index::Written);
@@ -468,7 +473,7 @@ impl Store for WrongStore {
         let mut rows = self.rows();
         rows.cache.remove(&key);
         match rows.records.get_mut(&key) {
-            Some(there) => {
+            Some(there) if there.revision == at || self.makes(Mistake::TouchIgnoresRevision) => {
                 let forward = there.expires_at < expires_at;
                 if self.makes(Mistake::TouchMovesBack)
                     || forward && !self.makes(Mistake::TouchForgets)
@@ -489,7 +494,7 @@ impl Store for WrongStore {
                 let record = Record { revision, subject: None, expires_at, body };
                 self.put(&mut rows, key, &record, Index::Skipped);
             }
-            None => {}
+            _ => {}
         }
         Ok(())
     }

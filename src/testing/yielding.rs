@@ -64,8 +64,8 @@ impl<S: Store> Store for Yielding<S> {
         self.around(self.store.replace(key, expected, record)).await
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
-        self.around(self.store.touch(key, expires_at)).await
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
+        self.around(self.store.touch(key, at, expires_at)).await
     }
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {

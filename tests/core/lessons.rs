@@ -443,7 +443,8 @@ fn a_touch_of_a_careless_store_does_not_outlive_the_absolute_deadline() {
     let browser = world.browser();
     world.log_in(&browser, "ann");
     let (key, _) = world.visit(&browser, async |session| session.key().unwrap());
-    run(world.rows.touch(&key, START.plus(400 * DAY))).unwrap();
+    let there = run(world.rows.load(&key)).unwrap().unwrap();
+    run(world.rows.touch(&key, there.revision, START.plus(400 * DAY))).unwrap();
     world.clock.advance(DAY - SECOND);
     assert_eq!(world.read(&browser.clone()).1.verdict, Verdict::Resumed);
     world.clock.advance(SECOND);

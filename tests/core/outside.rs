@@ -149,8 +149,13 @@ fn a_key_that_the_index_names_before_its_record_is_there_is_ended_beforehand() {
             self.0.replace(key, expected, record).await
         }
 
-        async fn touch(&self, key: &SessionKey, at: Timestamp) -> typed_session::store::Result<()> {
-            self.0.touch(key, at).await
+        async fn touch(
+            &self,
+            key: &SessionKey,
+            at: Revision,
+            expires_at: Timestamp,
+        ) -> typed_session::store::Result<()> {
+            self.0.touch(key, at, expires_at).await
         }
 
         async fn end(&self, key: &SessionKey, tomb: &Record) -> typed_session::store::Result<()> {

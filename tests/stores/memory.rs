@@ -25,7 +25,7 @@ async fn a_full_store_refuses_new_sessions_and_keeps_the_others() {
     let first = Revision::from_u64(1);
     let done = store.replace(&numbered(0), first, &record(2, None, 9)).await.unwrap();
     assert_eq!(done, Replaced::Done);
-    store.touch(&numbered(1), at(9)).await.unwrap();
+    store.touch(&numbered(1), first, at(9)).await.unwrap();
     store.end(&numbered(2), &tombstone(9)).await.unwrap();
     assert_eq!(store.len(), 3);
     store.end(&numbered(4), &tombstone(5)).await.unwrap();

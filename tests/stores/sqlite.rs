@@ -254,7 +254,7 @@ async fn a_busy_database_is_unavailable() {
     let errors = [
         store.insert(&key(2), &record(1, None, 5)).await.unwrap_err(),
         store.replace(&key(1), first, &record(2, None, 5)).await.unwrap_err(),
-        store.touch(&key(1), at(9)).await.unwrap_err(),
+        store.touch(&key(1), first, at(9)).await.unwrap_err(),
         store.end(&key(1), &tombstone(9)).await.unwrap_err(),
         store.remove_expired(at(9), 9).await.unwrap_err(),
     ];

@@ -5,7 +5,7 @@ use typed_session::testing::schedule::run;
 use typed_session::testing::wrong::{Mistake, WrongStore};
 
 /// The rule that is named first, and whether it is the only one that finds it.
-const NAMED: [(Mistake, Rule, Guard); 60] = [
+const NAMED: [(Mistake, Rule, Guard); 61] = [
     (Mistake::AbsentIsAnError, Rule::AbsentIsNone, Guard::OneOfMany),
     (Mistake::InsertForgets, Rule::InsertCreates, Guard::OneOfMany),
     (Mistake::KeysAreCut, Rule::KeysAreWhole, Guard::OneOfMany),
@@ -31,12 +31,13 @@ const NAMED: [(Mistake, Rule, Guard); 60] = [
     (Mistake::ReplaceHidesExpired, Rule::ReplaceIgnoresTime, Guard::OneOfMany),
     (Mistake::TouchForgets, Rule::TouchMovesForward, Guard::OneOfMany),
     (Mistake::TouchCreates, Rule::TouchNeverCreates, Guard::OneOfMany),
-    (Mistake::TouchMovesBack, Rule::TouchNeverMovesBack, Guard::OneOfMany),
+    (Mistake::TouchMovesBack, Rule::TouchNeverMovesBack, Guard::Only),
+    (Mistake::TouchIgnoresRevision, Rule::TouchChecksRevision, Guard::OneOfMany),
     (Mistake::TouchBumpsRevision, Rule::TouchLeavesTheRest, Guard::OneOfMany),
     (Mistake::EndKeepsRecordsDeadline, Rule::EndWhateverIsThere, Guard::OneOfMany),
     (Mistake::EndNeedsRecord, Rule::EndIfNothingIs, Guard::OneOfMany),
     (Mistake::EndDeletes, Rule::TombstoneIsLoaded, Guard::OneOfMany),
-    (Mistake::EndShortensTombstones, Rule::EndKeepsLaterDeadline, Guard::OneOfMany),
+    (Mistake::EndShortensTombstones, Rule::EndKeepsLaterDeadline, Guard::Only),
     (Mistake::ReplaceTakesTombstones, Rule::EndedRefusesReplace, Guard::OneOfMany),
     (Mistake::TombstonesLoseBody, Rule::TombstoneAsItIs, Guard::OneOfMany),
     (Mistake::InsertSkipsIndex, Rule::IndexNamesInserted, Guard::OneOfMany),

@@ -140,8 +140,8 @@ impl Store for MemoryStore {
         Ok(self.shard(key).replace(key, expected, record))
     }
 
-    async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Result<()> {
-        self.shard(key).touch(key, expires_at);
+    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
+        self.shard(key).touch(key, at, expires_at);
         Ok(())
     }
 

@@ -132,8 +132,8 @@ impl Shard {
         Replaced::Done
     }
 
-    pub(super) fn touch(&mut self, key: &SessionKey, expires_at: Timestamp) {
-        if let Some(slot) = self.find(key) {
+    pub(super) fn touch(&mut self, key: &SessionKey, at: Revision, expires_at: Timestamp) {
+        if let Some(slot) = self.find(key).filter(|slot| self.row(*slot).revision == at) {
             let row = self.row_mut(slot);
             row.expires_at = row.expires_at.max(expires_at);
         }
@@ -466,11 +466,12 @@ mod tests {
         shard.add(&key, &record(0, 1, 1 << 50));
         for n in 0..1_000_000_i64 {
             // Forward by a day, back to a bucket not used before, forward.
-            shard.touch(&key, Timestamp::from_millis((1 << 50) + n * 86_400_000));
+            let at = Revision::from_u64(n as u64);
+            shard.touch(&key, at, Timestamp::from_millis((1 << 50) + n * 86_400_000));
             let next = record(n as u64 + 1, n as u64 % 3, (1 << 50) - (n << 15));
-            let done = shard.replace(&key, Revision::from_u64(n as u64), &next);
+            let done = shard.replace(&key, at, &next);
             assert_eq!(done, Replaced::Done);
-            shard.touch(&key, Timestamp::from_millis(1 << 60));
+            shard.touch(&key, next.revision, Timestamp::from_millis(1 << 60));
         }
         shard.check();
         let counts = [shard.rows.len(), shard.buckets.len(), shard.subjects.len()];
@@ -496,7 +497,8 @@ mod tests {
                     assert_eq!(shard.get(&key), Some(its));
                 }
                 (1, there) => {
-                    shard.touch(&key, its.expires_at);
+                    let at = there.as_ref().map_or(its.revision, |there| there.revision);
+                    shard.touch(&key, at, its.expires_at);
                     let later = |mut there: Record| {
                         there.expires_at = there.expires_at.max(its.expires_at);
                         there

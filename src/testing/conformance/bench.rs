@@ -144,8 +144,13 @@ impl<S: Store> Bench<S> {
         said("replace", self.store.replace(key, expected, record).await)
     }
 
-    pub(super) async fn touch(&self, key: &SessionKey, expires_at: Timestamp) -> Check {
-        said("touch", self.store.touch(key, expires_at).await)
+    pub(super) async fn touch(
+        &self,
+        key: &SessionKey,
+        at: &Record,
+        expires_at: Timestamp,
+    ) -> Check {
+        said("touch", self.store.touch(key, at.revision, expires_at).await)
     }
 
     pub(super) async fn end(&self, key: &SessionKey, tombstone: &Record) -> Check {

@@ -19,7 +19,7 @@ pub(super) enum Op {
     Load,
     Insert(Record),
     Replace(Revision, Record),
-    Touch(Timestamp),
+    Touch(Revision, Timestamp),
     End(Record),
 }
 
@@ -50,11 +50,13 @@ impl Op {
                 vec![(Some(record.clone()), Answer::Replaced)]
             }
             (Self::Replace(..), _) => unchanged(Answer::Refused),
-            (Self::Touch(expires_at), Some(there)) if there.expires_at < *expires_at => {
+            (Self::Touch(at, expires_at), Some(there))
+                if there.revision == *at && there.expires_at < *expires_at =>
+            {
                 let moved = Record { expires_at: *expires_at, ..there.clone() };
                 vec![(Some(moved), Answer::Nothing)]
             }
-            (Self::Touch(_), _) => unchanged(Answer::Nothing),
+            (Self::Touch(..), _) => unchanged(Answer::Nothing),
             (Self::End(tombstone), Some(there)) if there.revision == Revision::ENDED => {
                 let expires_at = tombstone.expires_at.max(there.expires_at);
                 [&tombstone.body, &there.body]
@@ -126,8 +128,8 @@ impl History {
                     Replaced::Conflict(there) => Answer::Found(there),
                 })
             }
-            Op::Touch(expires_at) => {
-                said("touch", store.touch(key, *expires_at).await).map(|()| Answer::Nothing)
+            Op::Touch(at, expires_at) => {
+                said("touch", store.touch(key, *at, *expires_at).await).map(|()| Answer::Nothing)
             }
             Op::End(tombstone) => {
                 said("end", store.end(key, tombstone).await).map(|()| Answer::Nothing)

@@ -72,7 +72,7 @@ pub(super) async fn names_touched<S: Store>(bench: &Bench<S>) -> Check {
     let (key, subject) = (bench.key(), bench.subject());
     let record = bench.live_of(1, subject);
     bench.put(&key, &record).await?;
-    bench.touch(&key, record.expires_at.plus(minutes(60))).await?;
+    bench.touch(&key, &record, record.expires_at.plus(minutes(60))).await?;
     named(bench, &subject, &key, "a session that was touched is not named").await
 }
 

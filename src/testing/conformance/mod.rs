@@ -248,6 +248,7 @@ async fn hold<S: Store>(bench: &Bench<S>, rule: Rule) -> Check {
         Rule::ReplaceNeverCreates => replace::never_creates(bench).await,
         Rule::TouchMovesForward => touch::moves_forward(bench).await,
         Rule::TouchNeverCreates => touch::never_creates(bench).await,
+        Rule::TouchChecksRevision => touch::checks_revision(bench).await,
         Rule::TouchNeverMovesBack => touch::never_moves_back(bench).await,
         Rule::TouchLeavesTheRest => touch::leaves_the_rest(bench).await,
         Rule::EndWhateverIsThere => end::whatever_is_there(bench).await,

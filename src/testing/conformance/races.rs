@@ -146,7 +146,7 @@ pub(super) async fn ended_stays_ended<S: Store>(bench: &Bench<S>) -> Check {
                     (0, Some(there)) if there.revision < new.revision => {
                         store.replace(&key, there.revision, &new).await.map(|_| ())
                     }
-                    (1, _) => store.touch(&key, moved).await,
+                    (1, _) => store.touch(&key, start.revision, moved).await,
                     (0 | 2.., _) => store.insert(&key, &new).await.map(|_| ()),
                 };
             }));
@@ -264,7 +264,10 @@ pub(super) async fn sweep_or_touch<S: Store>(bench: &Bench<S>) -> Check {
     let due = Record { expires_at: LONG_AGO, ..bench.live(1) };
     let moved = Record { expires_at: later, ..due.clone() };
     let next = Record { expires_at: later, ..bench.live(2) };
-    let changes = [(Op::Touch(later), &moved), (Op::Replace(due.revision, next.clone()), &next)];
+    let changes = [
+        (Op::Touch(due.revision, later), &moved),
+        (Op::Replace(due.revision, next.clone()), &next),
+    ];
     for (op, after) in changes {
         let scenario = async || {
             bench.drain(later).await?;
@@ -330,7 +333,7 @@ fn palette<S: Store>(bench: &Bench<S>) -> Vec<Op> {
         Op::Replace(first, bench.live(2)),
         Op::Replace(first, bench.live_of(3, bench.subject())),
         Op::Insert(bench.live(1)),
-        Op::Touch(bench.now.plus(minutes(75))),
+        Op::Touch(first, bench.now.plus(minutes(75))),
         Op::End(bench.tombstone(bench.now.plus(minutes(10)))),
         Op::Load,
     ]

@@ -45,6 +45,7 @@ rules! {
     ReplaceNeverCreates: "replace: It never creates: where there is no record, the answer is `Conflict(None)`.",
     TouchMovesForward: "touch: If the record's `expires_at` is earlier than `expires_at`, that becomes the new one.",
     TouchNeverCreates: "touch: It never creates.",
+    TouchChecksRevision: "touch: Moves a deadline if the record is at revision `at`; at any other, nothing changes.",
     TouchNeverMovesBack: "touch: It never moves a deadline back.",
     TouchLeavesTheRest: "touch: It leaves revision, subject and body alone, so that it cannot make a `replace` fail.",
     EndWhateverIsThere: "end: Writes a tombstone under a key, whatever is there.",

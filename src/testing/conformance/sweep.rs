@@ -115,10 +115,10 @@ pub(super) async fn goes_by_the_deadline<S: Store>(bench: &Bench<S>) -> Check {
     let Some(keys) = due(bench, 4, LONG_AGO).await? else { return Ok(()) };
     let [touched, prolonged, ended, shortened] = keys[..] else { return Ok(()) };
     let (later, old) = (LONG_AGO.plus(minutes(30)), bench.live(1));
-    bench.touch(&touched, later).await?;
+    bench.touch(&touched, &old, later).await?;
     bench.swap(&prolonged, &old, &Record { expires_at: later, ..bench.live(2) }).await?;
     bench.end(&ended, &bench.tombstone(later)).await?;
-    bench.touch(&shortened, later).await?;
+    bench.touch(&shortened, &old, later).await?;
     bench.swap(&shortened, &old, &Record { expires_at: LONG_AGO, ..bench.live(2) }).await?;
     bench.sweep(LONG_AGO.plus(minutes(1)), 100).await?;
     let moved = left(bench, &[touched, prolonged, ended]).await?;

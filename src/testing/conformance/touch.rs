@@ -19,7 +19,9 @@ pub(super) async fn moves_forward<S: Store>(bench: &Bench<S>) -> Check {
         let mut there = start;
         for later in [Duration::from_millis(1), minutes(1), minutes(120)] {
             let moved = there.expires_at.plus(later);
-            bench.touch(&key, moved).await?;
+            // At the revision that is there: another rule is on its staying so.
+            let at = bench.load(&key).await?.ok_or("an inserted record is not there")?;
+            bench.touch(&key, &at, moved).await?;
             let deadline = bench.load(&key).await?.map(|record| record.expires_at);
             holds(deadline == Some(moved), "touch with a later deadline did not move it")?;
             there.expires_at = moved;
@@ -33,7 +35,7 @@ pub(super) async fn moves_forward<S: Store>(bench: &Bench<S>) -> Check {
         let (key, start) = (bench.key(), bench.live(1));
         let ago = Record { expires_at: Timestamp::from_millis(i64::MIN), ..start.clone() };
         bench.put(&key, if bench.expires_natively() { &start } else { &ago }).await?;
-        bench.touch(&key, deadline).await?;
+        bench.touch(&key, &start, deadline).await?;
         let there = bench.load(&key).await?.map(|record| record.expires_at.as_millis());
         same("a deadline that touch moved", there, Some(deadline.as_millis()))?;
     }
@@ -42,15 +44,31 @@ pub(super) async fn moves_forward<S: Store>(bench: &Bench<S>) -> Check {
 
 pub(super) async fn never_creates<S: Store>(bench: &Bench<S>) -> Check {
     let key = bench.key();
-    bench.touch(&key, bench.now.plus(minutes(5))).await?;
+    bench.touch(&key, &bench.live(0), bench.now.plus(minutes(5))).await?;
     holds(bench.load(&key).await?.is_none(), "touch of an absent key made a record")
+}
+
+pub(super) async fn checks_revision<S: Store>(bench: &Bench<S>) -> Check {
+    let (key, record) = (bench.key(), bench.live(5));
+    bench.put(&key, &record).await?;
+    let later = record.expires_at.plus(minutes(5));
+    for other in [4, 6] {
+        bench.touch(&key, &bench.live(other), later).await?;
+        bench.expect("after touch at another revision", &key, &record).await?;
+    }
+    // As a request does that loaded the session before it ended.
+    let tombstone = bench.tombstone(bench.now.plus(minutes(5)));
+    bench.end(&key, &tombstone).await?;
+    let ended = bench.load(&key).await?;
+    bench.touch(&key, &record, later).await?;
+    same("what has ended, after touch", bench.load(&key).await?, ended)
 }
 
 pub(super) async fn never_moves_back<S: Store>(bench: &Bench<S>) -> Check {
     let (key, record) = (bench.key(), bench.live(1));
     bench.put(&key, &record).await?;
     for earlier in [Duration::ZERO, Duration::from_millis(1), minutes(30), minutes(90)] {
-        bench.touch(&key, record.expires_at.minus(earlier)).await?;
+        bench.touch(&key, &record, record.expires_at.minus(earlier)).await?;
         let deadline = bench.load(&key).await?.map(|record| record.expires_at);
         holds(
             deadline == Some(record.expires_at),
@@ -64,7 +82,7 @@ pub(super) async fn leaves_the_rest<S: Store>(bench: &Bench<S>) -> Check {
     let (key, record) = (bench.key(), bench.live_of(5, bench.subject()));
     bench.put(&key, &record).await?;
     let moved = Record { expires_at: record.expires_at.plus(minutes(5)), ..record };
-    bench.touch(&key, moved.expires_at).await?;
+    bench.touch(&key, &moved, moved.expires_at).await?;
     bench.expect("after touch", &key, &moved).await?;
     let next = bench.live(6);
     bench.swap(&key, &moved, &next).await?;
