@@ -1,0 +1,3 @@
+//! The stores of engines that are reached over a socket, against the real servers.
+//!
+//! `./tests/run engines` starts what is needed; each test is ignored otherwise.
