@@ -77,10 +77,11 @@ mod sqlite;
 ///
 /// # Example
 ///
-/// `examples/custom-store` in this library's repository is a complete store on an
-/// embedded engine, and a main function that holds it to this contract. To keep a
-/// handle of a store that a layer has, use it behind an [`Arc`]; to choose one at
-/// run time, as a [`DynStore`].
+/// `examples/custom-store` in this library's repository is a complete store in less than
+/// a hundred lines, with a main function that holds it to this contract;
+/// `examples/embedded-store` is one for an engine without a query language, which
+/// blocks. To keep a handle of a store that a layer has, use it behind an [`Arc`]; to
+/// choose one at run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
     ///
