@@ -130,13 +130,16 @@ impl DynStore {
         Self { store: store.clone(), scan: Some(store), migrate: None }
     }
 
-    /// Adds how the store's tables are made.
-    pub(super) fn migrated_by<F>(mut self, migrate: impl Fn() -> F + Send + Sync + 'static) -> Self
+    /// Hides the type of a store that was made by a URL; `migrate` makes its tables.
+    pub(super) fn connected<F>(
+        store: impl Scan,
+        migrate: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        self.migrate = Some(Arc::new(move || Box::pin(migrate())));
-        self
+        let migrate: Migrate = Arc::new(move || Box::pin(migrate()));
+        Self { migrate: Some(migrate), ..Self::scannable(store) }
     }
 
     /// Makes the tables and indexes of a store that was

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+pub use self::connect::ConnectError;
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
@@ -18,6 +19,7 @@ use crate::record::Record;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
+mod connect;
 mod erased;
 mod memory;
 mod scan;
