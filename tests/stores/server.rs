@@ -2,6 +2,7 @@
 //!
 //! `tests/servers` starts them. A call blocks its thread, up to a minute where a server does not
 //! come up.
+#![allow(dead_code, reason = "each store uses a part of it, and the features say which there are")]
 
 use std::env;
 use std::ffi::OsStr;
