@@ -161,9 +161,13 @@ mod tests {
 
     /// One command of Redis in one connection, and the first line of the answer.
     fn ask(url: &str, command: &str) -> io::Result<String> {
+        ask_within(Duration::from_secs(30), url, command)
+    }
+
+    fn ask_within(limit: Duration, url: &str, command: &str) -> io::Result<String> {
         let address = url.trim_start_matches("redis://").trim_end_matches('/');
         let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+        stream.set_read_timeout(Some(limit))?;
         write!(stream, "{command}\r\nQUIT\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -190,7 +194,7 @@ mod tests {
     fn a_paused_server_takes_connections_and_does_not_answer() {
         let server = Server::start(Kind::Redis);
         server.pause();
-        let error = ask(server.url(), "PING").unwrap_err();
+        let error = ask_within(Duration::from_millis(500), server.url(), "PING").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         server.resume();
         assert_eq!(ask(server.url(), "PING").unwrap(), "+PONG");
