@@ -4,7 +4,6 @@
 #[cfg(feature = "testing")]
 mod conformance;
 mod memory;
-mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "testing")]

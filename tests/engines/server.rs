@@ -2,7 +2,6 @@
 //!
 //! `tests/servers` starts them. A call blocks its thread, up to a minute where a server does not
 //! come up.
-#![allow(dead_code, reason = "each store uses a part of it, and the features say which there are")]
 
 use std::env;
 use std::ffi::OsStr;
@@ -50,7 +49,7 @@ impl Kind {
 #[track_caller]
 pub(crate) fn shared(kind: Kind) -> String {
     let variable = kind.variable();
-    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run ./tests/run stores"))
+    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run ./tests/run engines"))
 }
 
 /// A server of one test's own, gone with its data when dropped, or when the tests are killed.
@@ -105,6 +104,17 @@ impl Server {
         self.run(["stop".as_ref(), self.path()]);
     }
 
+    /// The same as [`pause`](Self::pause) for one node of a cluster.
+    #[track_caller]
+    pub(crate) fn pause_node(&self, node: usize) {
+        self.run(["pause".as_ref(), self.path(), node.to_string().as_ref()]);
+    }
+
+    #[track_caller]
+    pub(crate) fn resume_node(&self, node: usize) {
+        self.run(["resume".as_ref(), self.path(), node.to_string().as_ref()]);
+    }
+
     /// From now on it takes connections and requests and does not answer.
     #[track_caller]
     pub(crate) fn pause(&self) {
@@ -147,7 +157,7 @@ impl Drop for Server {
 }
 
 fn servers() -> Command {
-    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers"))
+    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../servers"))
 }
 
 mod tests {
@@ -175,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs a server: ./tests/run stores"]
+    #[ignore = "needs a server: ./tests/run engines"]
     fn a_killed_server_comes_back_at_its_port_with_its_data() {
         let server = Server::start(Kind::Redis);
         assert_eq!(ask(server.url(), "SET a 1").unwrap(), "+OK");
@@ -190,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs a server: ./tests/run stores"]
+    #[ignore = "needs a server: ./tests/run engines"]
     fn a_paused_server_takes_connections_and_does_not_answer() {
         let server = Server::start(Kind::Redis);
         server.pause();
@@ -201,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs a server: ./tests/run stores"]
+    #[ignore = "needs a server: ./tests/run engines"]
     fn a_dropped_server_is_gone_with_its_data_also_in_a_panic() {
         let mut there = (String::new(), PathBuf::new());
         let panicked = catch_unwind(AssertUnwindSafe(|| {
@@ -216,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs a server: ./tests/run stores"]
+    #[ignore = "needs a server: ./tests/run engines"]
     fn one_node_of_a_cluster_dies_alone() {
         let server = Server::start(Kind::RedisCluster);
         let urls: Vec<&str> = server.urls().collect();
