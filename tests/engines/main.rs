@@ -5,6 +5,7 @@
 
 mod mysql;
 mod postgres;
+mod processes;
 
 use typed_session::store::{Body, Revision};
 use typed_session::{Record, SessionKey, Subject, Timestamp};

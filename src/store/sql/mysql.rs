@@ -100,8 +100,18 @@ impl Engine for MySql {
     fn kind(error: &dyn DatabaseError) -> ErrorKind {
         match number(error) {
             // Too many connections; a server that stops, or kills; a network that fails.
-            1040 | 1047 | 1053 | 1077..=1079 | 1129 | 1152 | 1158..=1161 | 1203 | 1226 | 1317
-            | 1927 | 3169 => ErrorKind::Unavailable,
+            1040
+            | 1047
+            | 1053
+            | 1077..=1079
+            | 1129
+            | 1152
+            | 1158..=1161
+            | 1203
+            | 1226
+            | 1317
+            | 1927
+            | 3169 => ErrorKind::Unavailable,
             // A lock or a statement that took too long, and what gave way to others.
             1020 | 1205 | 1213 | 1907 | 1969 | 3024 | 3572 => ErrorKind::Unavailable,
             // No memory, no disk; a server that is a replica now.

@@ -1,10 +1,9 @@
 //! The contract, at every isolation and in every mode that a pool may have.
 
-use sqlx::Executor;
-use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
+use sqlx::mysql::MySqlPoolOptions;
 use typed_session::testing::conformance::{self, Suite};
 
-use super::{on, options, store};
+use super::{on, options, pool_with, store};
 
 #[tokio::test]
 #[ignore = "needs a server: ./tests/run engines"]
@@ -19,18 +18,6 @@ async fn the_contract_holds_when_tasks_run_on_threads() {
     let (store, _) = store("contract_on_threads").await;
     let suite = Suite::new().spawn(|task| drop(tokio::spawn(task)));
     suite.run(async || store.clone()).await;
-}
-
-/// A pool whose connections begin with a statement.
-async fn pool_with(statement: &'static str) -> MySqlPool {
-    MySqlPoolOptions::new()
-        .max_connections(12)
-        .after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(statement).await.map(drop) })
-        })
-        .connect_with(options())
-        .await
-        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

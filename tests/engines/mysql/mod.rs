@@ -1,6 +1,8 @@
 //! What holds for the store in MySQL and MariaDB.
 
 mod contract;
+mod errors;
+mod schema;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
@@ -16,6 +18,18 @@ fn options() -> MySqlConnectOptions {
 
 async fn pool() -> MySqlPool {
     MySqlPoolOptions::new().max_connections(12).connect_with(options()).await.unwrap()
+}
+
+/// A pool whose connections begin with a statement.
+async fn pool_with(statement: &'static str) -> MySqlPool {
+    MySqlPoolOptions::new()
+        .max_connections(12)
+        .after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(statement).await.map(drop) })
+        })
+        .connect_with(options())
+        .await
+        .unwrap()
 }
 
 /// A store of the test's own, on a table of its name.

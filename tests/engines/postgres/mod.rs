@@ -1,6 +1,8 @@
 //! What holds for the PostgreSQL store.
 
 mod contract;
+mod errors;
+mod schema;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
