@@ -3,9 +3,12 @@
 //! `./tests/run engines` starts what is needed; each test is ignored otherwise.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod cleanup;
 mod mysql;
 mod postgres;
 mod processes;
+mod sql;
+mod sqlite;
 
 use typed_session::store::{Body, Revision};
 use typed_session::{Record, SessionKey, Subject, Timestamp};

@@ -1,6 +1,8 @@
 //! What holds for the store in MySQL and MariaDB.
 
+mod cleanup;
 mod contract;
+mod cost;
 mod errors;
 mod schema;
 

@@ -1,6 +1,8 @@
 //! What holds for the PostgreSQL store.
 
+mod cleanup;
 mod contract;
+mod cost;
 mod errors;
 mod schema;
 
