@@ -12,8 +12,14 @@ pub use self::connect::ConnectError;
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
+#[cfg(feature = "mysql")]
+pub use self::sql::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use self::sql::PostgresStore;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{SqliteStore, TableNameError};
+pub use self::sql::SqliteStore;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use self::sql::TableNameError;
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -23,8 +29,8 @@ mod connect;
 mod erased;
 mod memory;
 mod scan;
-#[cfg(feature = "sqlite")]
-mod sqlite;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod sql;
 
 /// A place that keeps records under keys, and an index of them by subject.
 ///
