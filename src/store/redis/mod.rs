@@ -12,6 +12,7 @@ use crate::subject::Subject;
 
 mod error;
 mod row;
+mod scan;
 mod script;
 mod verbs;
 

@@ -70,9 +70,6 @@ struct Head {
     expires_at: Timestamp,
 }
 
-/// What a record of a subject has before its body.
-pub(super) const HEAD: usize = 65;
-
 fn row(bytes: &[u8]) -> Option<(Head, &[u8])> {
     let (tag, rest) = bytes.split_first()?;
     let (revision, rest) = rest.split_first_chunk()?;

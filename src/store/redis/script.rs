@@ -20,6 +20,7 @@ pub(super) struct Scripts {
     pub(super) replace: Script,
     pub(super) touch: Script,
     pub(super) end: Script,
+    pub(super) scan: Script,
 }
 
 impl Scripts {
@@ -30,6 +31,7 @@ impl Scripts {
             replace: script!("replace.lua"),
             touch: script!("touch.lua"),
             end: script!("end.lua"),
+            scan: script!("scan.lua"),
         }
     }
 }
@@ -59,9 +61,8 @@ impl Script {
     /// Runs the script by its hash or, where the server does not know it (any more),
     /// by its text, from which the server learns it.
     ///
-    /// Not `SCRIPT LOAD`, because a cluster's client sends that to all primaries,
-    /// of which one may be down, and because the server that is asked the second
-    /// time may be another one.
+    /// Not by `SCRIPT LOAD`, because a cluster's client sends that to all servers, of
+    /// which one may be down, and because the one that is asked next may be new.
     pub(super) async fn run<C: ConnectionLike>(
         &self,
         connection: &mut C,

@@ -65,7 +65,7 @@ fn subject_of(bytes: &[u8]) -> Result<Subject> {
     bytes.try_into().map(Subject::from_hash).map_err(|_| row::senseless("a record"))
 }
 
-fn unasked() -> crate::store::Error {
+pub(super) fn unasked() -> crate::store::Error {
     failed(UNASKED.into())
 }
 
