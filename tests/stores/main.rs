@@ -4,6 +4,7 @@
 #[cfg(feature = "testing")]
 mod conformance;
 mod memory;
+mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "testing")]
