@@ -5,7 +5,5 @@
 
 mod redis;
 mod redis_cluster;
-
-fn url(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set"))
-}
+mod redis_wire;
+mod server;

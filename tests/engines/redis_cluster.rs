@@ -5,7 +5,7 @@ use redis::cluster_async::ClusterConnection;
 use typed_session::store::RedisStore;
 use typed_session::testing::conformance::Suite;
 
-use crate::url;
+use crate::server::{Kind, shared};
 
 async fn connect(urls: &str) -> ClusterConnection {
     let client = ClusterClientBuilder::new(urls.split(',')).build().unwrap();
@@ -15,7 +15,7 @@ async fn connect(urls: &str) -> ClusterConnection {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a server: ./tests/run engines"]
 async fn a_cluster_keeps_the_contract() {
-    let connection = connect(&url("REDIS_CLUSTER_URLS")).await;
+    let connection = connect(&shared(Kind::RedisCluster)).await;
     let suite = Suite::new().native_expiry().spawn(|task| {
         tokio::spawn(task);
     });

@@ -10,7 +10,14 @@ use crate::store::{Error, ErrorKind, Result};
 
 macro_rules! script {
     ($name:literal) => {
-        Script::new(concat!(include_str!("lua/common.lua"), include_str!(concat!("lua/", $name))))
+        script!("", $name)
+    };
+    ($first:literal, $name:literal) => {
+        Script::new(concat!(
+            $first,
+            include_str!("lua/common.lua"),
+            include_str!(concat!("lua/", $name))
+        ))
     };
 }
 
@@ -18,6 +25,8 @@ pub(super) struct Scripts {
     pub(super) enter: Script,
     pub(super) insert: Script,
     pub(super) replace: Script,
+    /// The same for a tombstone: a server that is out of memory lets users log out.
+    pub(super) erase: Script,
     pub(super) touch: Script,
     pub(super) end: Script,
     pub(super) scan: Script,
@@ -29,8 +38,9 @@ impl Scripts {
             enter: script!("enter.lua"),
             insert: script!("insert.lua"),
             replace: script!("replace.lua"),
+            erase: script!("#!lua flags=allow-oom\n", "replace.lua"),
             touch: script!("touch.lua"),
-            end: script!("end.lua"),
+            end: script!("#!lua flags=allow-oom\n", "end.lua"),
             scan: script!("scan.lua"),
         }
     }

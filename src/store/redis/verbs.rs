@@ -144,7 +144,9 @@ where
             &place,
             &prefix,
         ];
-        Answer::of(self.run(&self.scripts.replace, &keys, &args).await?)
+        let is_tombstone = record.revision == Revision::ENDED;
+        let script = if is_tombstone { &self.scripts.erase } else { &self.scripts.replace };
+        Answer::of(self.run(script, &keys, &args).await?)
     }
 
     async fn try_touch(
