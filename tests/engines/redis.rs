@@ -399,20 +399,22 @@ pub(crate) async fn a_walk_finds_all(store: &impl Scan) {
         let _ = store.insert(&key, &record).await.unwrap();
         wanted.insert(key, Row::new(key, record.revision, record.subject, record.expires_at));
         if number % 10 == 0 {
-            let ended = tombstone(now().plus(MINUTE));
+            let ended = tombstone(now().plus(60 * MINUTE));
             store.end(&key, &ended).await.unwrap();
             wanted.insert(key, Row::new(key, Revision::ENDED, None, ended.expires_at));
         }
     }
-    for limit in [1, 7, 100, 1000] {
-        assert_eq!(walk(store, limit).await, wanted, "pages of {limit}");
+    for limit in [0, 1, 100, 1000] {
+        let rows = walk(store, limit).await;
+        assert!(rows == wanted, "pages of {limit}: {} of {}", rows.len(), wanted.len());
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a server: ./tests/run engines"]
 async fn a_walk_finds_every_record_and_nobody_elses() {
-    let connection = connect(&shared(Kind::Redis)).await;
+    let server = Server::start(Kind::Redis);
+    let connection = connect(server.url()).await;
     let name = fresh_prefix();
     let others = ["a", "", "a?", "a*:b:"].map(|prefix| format!("{prefix}{name}"));
     for prefix in others.iter().map(String::as_str).chain(["*", "[a-z]*", "t?st"]) {

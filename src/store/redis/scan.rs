@@ -67,7 +67,8 @@ where
     async fn page(&self, place: Place, limit: usize) -> Result<(Vec<Row>, Place)> {
         let names = format!("{}{}", escaped(&self.prefix), "?".repeat(64));
         let args = [place.server.as_bytes(), place.cursor.as_bytes(), names.as_bytes()];
-        let count = limit.clamp(1, 10_000).to_string();
+        // The engine's own default is 10.
+        let count = limit.clamp(10, 10_000).to_string();
         let args = [&args[..], &[count.as_bytes()]].concat();
         let there = key_in(place.slot);
         let keys: &[&[u8]] = if self.layout == Layout::Apart { &[there.as_bytes()] } else { &[] };
