@@ -116,6 +116,17 @@ impl Server {
         self.run(["resume".as_ref(), self.path()]);
     }
 
+    /// The same for one node of a cluster.
+    #[track_caller]
+    pub(crate) fn pause_node(&self, node: usize) {
+        self.run(["pause".as_ref(), self.path(), node.to_string().as_ref()]);
+    }
+
+    #[track_caller]
+    pub(crate) fn resume_node(&self, node: usize) {
+        self.run(["resume".as_ref(), self.path(), node.to_string().as_ref()]);
+    }
+
     #[track_caller]
     fn bring_up(&self) -> String {
         let (owner, kind) = (process::id().to_string(), self.kind.name());
