@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub use self::connect::ConnectError;
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "mysql")]
 pub use self::sql::MySqlStore;
@@ -28,6 +30,8 @@ use crate::time::Timestamp;
 mod connect;
 mod erased;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod scan;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod sql;

@@ -3,11 +3,14 @@
 //! `./tests/run engines` starts what is needed; each test is ignored otherwise.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod server;
 mod cleanup;
 mod mysql;
 mod postgres;
 mod processes;
+mod redis;
+mod redis_cluster;
+mod redis_wire;
+mod server;
 mod sql;
 mod sqlite;
 
