@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
+#[cfg(feature = "mongodb")]
+pub use self::mongodb::MongoStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, TableNameError};
@@ -20,6 +22,8 @@ use crate::time::Timestamp;
 
 mod erased;
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 mod scan;
 #[cfg(feature = "sqlite")]
 mod sqlite;
