@@ -13,6 +13,8 @@ pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "mongodb")]
+pub use self::mongodb::MongoStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "mysql")]
 pub use self::sql::MySqlStore;
@@ -32,6 +34,8 @@ mod erased;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 mod scan;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod sql;
