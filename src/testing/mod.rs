@@ -14,6 +14,7 @@
 
 pub mod browser;
 pub mod conformance;
+pub mod history;
 pub mod schedule;
 pub mod wrong;
 
@@ -28,5 +29,6 @@ mod clock;
 mod entropy;
 mod faulty;
 mod spy;
+mod tasks;
 mod verb;
 mod yielding;

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Check;
 use super::bench::{Bench, Job, LONG_AGO, holds, minutes, said, same};
-use super::history::{History, Op, State};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::store::{Inserted, Replaced, Revision, Store};
 use crate::subject::Subject;
+use crate::testing::history::{History, Op, State};
 use crate::testing::schedule::explore_here;
 use crate::testing::yielding::{Yielding, Yields};
 
@@ -354,7 +354,9 @@ async fn begin<S: Store>(bench: &Bench<S>, start: &State) -> Check<SessionKey> {
 fn jobs_of<S: Store>(bench: &Bench<S>, key: SessionKey, history: &History, ops: &[Op]) -> Vec<Job> {
     let job = |op: &Op| {
         let (store, history, op) = (Arc::clone(&bench.store), history.clone(), op.clone());
-        Box::pin(async move { history.perform(&*store, &key, op).await }) as Job
+        Box::pin(async move {
+            history.perform(&*store, &key, op).await;
+        }) as Job
     };
     ops.iter().map(job).collect()
 }
