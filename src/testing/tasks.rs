@@ -79,4 +79,3 @@ impl<T> Drop for Filler<T> {
         self.0.waker.wake();
     }
 }
-

@@ -25,9 +25,8 @@ pub(super) fn excerpt(
         Some((place, state)) => (place, state),
         None => (0, start.clone()),
     };
-    let answered_later = |event: &Event| {
-        event.answered.as_ref().is_none_or(|answered| answered.at > from)
-    };
+    let answered_later =
+        |event: &Event| event.answered.as_ref().is_none_or(|answered| answered.at > from);
     let mut kept: Vec<Event> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (index, event) in events.iter().enumerate() {
@@ -56,7 +55,8 @@ pub(super) fn excerpt(
     }
     kept.sort_by_key(|event| event.called);
     let zero = kept.first().map_or(Timestamp::from_millis(0), |event| event.began);
-    let mut text = "no order of these calls explains their answers; before them there was ".to_owned();
+    let mut text =
+        "no order of these calls explains their answers; before them there was ".to_owned();
     text.push_str(&there(&state, zero));
     let left_out = kept.len().saturating_sub(SHORT);
     if left_out > 0 {

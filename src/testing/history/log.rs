@@ -8,7 +8,7 @@ use super::excerpt::excerpt;
 use super::model::{Answer, Op, State};
 use super::search::{Answered, Effort, Event, Failure, Removal, explain};
 use crate::id::SessionKey;
-use crate::store::{Replaced, Result as StoreResult, Store};
+use crate::store::{ErrorKind, Replaced, Result as StoreResult, Store};
 use crate::subject::Subject;
 use crate::time::{Clock, Timestamp};
 
@@ -57,7 +57,8 @@ impl History {
         self.events().len()
     }
 
-    /// Makes a call and writes down what came of it; returns the answer, if one came.
+    /// Makes a call and writes down what came of it; returns the answer, or what kind
+    /// of failure it was.
     ///
     /// Dropped halfway, it is a call without an answer.
     pub(in crate::testing) async fn perform<S: Store>(
@@ -65,30 +66,26 @@ impl History {
         store: &S,
         key: &SessionKey,
         op: Op,
-    ) -> Option<Answer> {
+    ) -> Result<Answer, Option<ErrorKind>> {
         let index = self.called(op.clone());
         let answer = match &op {
-            Op::Load => said("load", store.load(key).await).map(Answer::Found),
-            Op::Insert(record) => {
-                said("insert", store.insert(key, record).await).map(Answer::Inserted)
-            }
+            Op::Load => store.load(key).await.map(Answer::Found),
+            Op::Insert(record) => store.insert(key, record).await.map(Answer::Inserted),
             Op::Replace(expected, record) => {
-                let answer = said("replace", store.replace(key, *expected, record).await);
-                answer.map(|answer| match answer {
+                store.replace(key, *expected, record).await.map(|answer| match answer {
                     Replaced::Done => Answer::Replaced,
                     Replaced::Conflict(there) => Answer::Found(there),
                 })
             }
             Op::Touch(at, expires_at) => {
-                said("touch", store.touch(key, *at, *expires_at).await).map(|()| Answer::Nothing)
+                store.touch(key, *at, *expires_at).await.map(|()| Answer::Nothing)
             }
-            Op::End(tombstone) => {
-                said("end", store.end(key, tombstone).await).map(|()| Answer::Nothing)
-            }
-            Op::Walk(_) => return None,
+            Op::End(tombstone) => store.end(key, tombstone).await.map(|()| Answer::Nothing),
+            Op::Walk(_) => return Err(None),
         };
-        self.answered(index, answer.clone());
-        answer.ok()
+        let kept = answer.as_ref().map(Answer::clone).map_err(|error| Some(error.kind()));
+        self.answered(index, said(op.verb(), answer));
+        kept
     }
 
     fn called(&self, op: Op) -> usize {
@@ -102,8 +99,13 @@ impl History {
         let mut events = self.events();
         let (at, time) = (self.0.order.next(), self.now());
         let answered = |answer| Some(Answered { at, time, answer });
+        let last = index + 1 == events.len();
         let event = &mut events[index];
         match (&event.op, answer) {
+            // A look that failed says nothing; an outage has many.
+            (Op::Load, Err(_)) if self.0.clock.is_some() && last => {
+                events.pop();
+            }
             (_, Err(failed)) => event.failed = Some(failed),
             (Op::Replace(..), Ok(Answer::Found(there))) => {
                 event.answered = answered(Answer::Refused);

@@ -39,8 +39,7 @@ struct Traces<'a> {
 
 impl<'a> Lost<'a> {
     pub(super) fn new(events: &'a [Event], start: &State) -> Self {
-        let mut traces =
-            Traces { last: Timestamp::from_millis(i64::MIN), ..Traces::default() };
+        let mut traces = Traces { last: Timestamp::from_millis(i64::MIN), ..Traces::default() };
         if let Some(there) = start {
             *traces.writers.entry(there.revision).or_default() += 1;
         }

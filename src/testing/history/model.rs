@@ -69,6 +69,17 @@ impl Op {
         }
     }
 
+    pub(super) fn verb(&self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Insert(_) => "insert",
+            Self::Replace(..) => "replace",
+            Self::Touch(..) => "touch",
+            Self::End(_) => "end",
+            Self::Walk(_) => "sessions_of",
+        }
+    }
+
     /// Whether a call with this answer can have changed nothing.
     pub(super) fn only_looked(&self, answer: &Answer) -> bool {
         match (self, answer) {

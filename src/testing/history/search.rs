@@ -156,6 +156,7 @@ pub(super) fn explain(
     let mut open: Vec<usize> = Vec::new();
     let mut situations = vec![(Spot { state: start.clone(), done: Vec::new() }, Vec::new())];
     let mut since = None;
+    let mut time = Timestamp::from_millis(i64::MIN);
     for (place, moment) in moments(events) {
         let index = match moment {
             Moment::Called(index) => {
@@ -167,13 +168,10 @@ pub(super) fn explain(
             }
             Moment::Answered(index) => index,
         };
-        let time = match removal {
-            Removal::Never => Timestamp::from_millis(i64::MIN),
-            Removal::Allowed => {
-                let answered = events[index].answered.as_ref();
-                answered.map_or(Timestamp::MAX, |answered| answered.time)
-            }
-        };
+        // The latest there was, as a clock may be set back.
+        if let (Removal::Allowed, Some(answered)) = (removal, &events[index].answered) {
+            time = time.max(answered.time);
+        }
         let mut seen = Situations::default();
         let mut next = Situations::default();
         let mut todo = situations;

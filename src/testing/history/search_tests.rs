@@ -69,9 +69,8 @@ fn explained(start: Option<Record>, events: &[Event]) -> bool {
 
 #[test]
 fn two_replaces_from_one_revision_cannot_both_be_done() {
-    let both = |second| {
-        [event(1, 4, replace(1, 2), Answer::Replaced), event(2, 3, replace(1, 3), second)]
-    };
+    let both =
+        |second| [event(1, 4, replace(1, 2), Answer::Replaced), event(2, 3, replace(1, 3), second)];
     assert!(explained(Some(record(1)), &both(Answer::Refused)));
     assert!(!explained(Some(record(1)), &both(Answer::Replaced)));
 }
@@ -347,11 +346,13 @@ fn disturb(random: &mut Random, events: &mut [Event]) {
         .collect();
     let other = written[pick(written.len())].clone();
     let flip = pick(2) == 0;
+    let followed = events.iter().any(|event| event.follows == Some(index));
     let event = &mut events[index];
     let Some(answered) = &mut event.answered else { return };
-    if pick(3) == 0 {
+    if pick(3) == 0 && !followed {
         if flip {
             answered.at = answered.at.min(event.called + 1);
+            answered.time = Timestamp::from_millis(answered.at as i64 / 200);
         } else {
             event.called = answered.at.saturating_sub(1);
         }
