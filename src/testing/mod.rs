@@ -15,6 +15,7 @@
 pub mod browser;
 pub mod conformance;
 pub mod history;
+pub mod proxy;
 pub mod schedule;
 pub mod wrong;
 
