@@ -14,6 +14,8 @@
 
 pub mod browser;
 pub mod conformance;
+pub mod history;
+pub mod proxy;
 pub mod schedule;
 pub mod wrong;
 
@@ -28,5 +30,6 @@ mod clock;
 mod entropy;
 mod faulty;
 mod spy;
+mod tasks;
 mod verb;
 mod yielding;

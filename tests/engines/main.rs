@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cleanup;
+mod faults;
+mod histories;
 mod mongodb;
 mod mysql;
 mod postgres;
@@ -43,8 +45,4 @@ fn record(revision: u64, subject: Option<&str>, millis: i64) -> Record {
 
 fn tombstone(millis: i64) -> Record {
     Record { revision: Revision::ENDED, ..record(7, None, millis) }
-#![allow(clippy::unwrap_used)]
-
-fn mongodb_url() -> String {
-    std::env::var("MONGODB_URL").expect("MONGODB_URL says where a MongoDB is")
 }

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(feature = "testing")]
+mod histories;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
