@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Inserted, Replaced, Result, Revision, Store};
+use super::{Inserted, Recalled, Replaced, Result, Revision, Store};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 #[async_trait]
 trait ErasedStore: Send + Sync + 'static {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>>;
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled>;
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted>;
     async fn replace(
         &self,
@@ -39,6 +40,10 @@ trait ErasedStore: Send + Sync + 'static {
 impl<S: Store> ErasedStore for S {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         Store::load(self, key).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        Store::recall(self, key).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
@@ -109,6 +114,10 @@ impl fmt::Debug for DynStore {
 impl Store for DynStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         self.0.load(key).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        self.0.recall(key).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {

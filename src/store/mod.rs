@@ -2,7 +2,8 @@
 //!
 //! [`Store`] is seven verbs on five values: a key and the four of a
 //! [`Record`]. Its documentation is the contract;
-//! `testing::conformance` is the same contract as code.
+//! `testing::conformance` is the same contract as code. Whoever remembers what a
+//! store said keeps an eighth, [`recall`](Store::recall).
 
 use std::fmt;
 use std::future::Future;
@@ -88,6 +89,23 @@ pub trait Store: Send + Sync + 'static {
     /// there and does not make sense is [`ErrorKind::Corrupt`], not `None`.
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send;
 
+    /// Returns the record under a key, perhaps as it was a moment ago.
+    ///
+    /// This is what a request asks first. A store that remembers nothing does not
+    /// write it: it then answers what [`load`](Self::load) says, which is
+    /// [`Recalled::Current`]. Who remembers answers [`Recalled::Remembered`], and
+    /// promises two things. It is never older than a write of this key, or a
+    /// `remove_expired`, that was acknowledged before the call and through the same
+    /// value. And it is older than what the store has by a stated time at most.
+    ///
+    /// A request whose id does not fit what is remembered loads the record before
+    /// it believes that; one that writes compares revisions as ever. So a needless
+    /// `Remembered` costs a `load`, and a wrong `Current` logs a user out for whom
+    /// another machine has just made a new id.
+    fn recall(&self, key: &SessionKey) -> impl Future<Output = Result<Recalled>> + Send {
+        async { self.load(key).await.map(Recalled::Current) }
+    }
+
     /// Creates the record under a key that has none.
     ///
     /// If there is any record under the key, also an expired one or a tombstone,
@@ -166,6 +184,16 @@ pub trait Store: Send + Sync + 'static {
 }
 
 pub use crate::record::{Body, Revision};
+
+/// What [`Store::recall`] knows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Recalled {
+    /// What [`Store::load`] would have answered.
+    Current(Option<Record>),
+    /// What was there a moment ago.
+    Remembered(Option<Record>),
+}
 
 /// What came of [`Store::insert`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -250,6 +278,10 @@ impl fmt::Display for ErrorKind {
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send {
         (**self).load(key)
+    }
+
+    fn recall(&self, key: &SessionKey) -> impl Future<Output = Result<Recalled>> + Send {
+        (**self).recall(key)
     }
 
     fn insert(
