@@ -9,6 +9,9 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+#[cfg(feature = "cache")]
+pub use self::cached::Cached;
+pub use self::change::{Change, Changes};
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
@@ -19,6 +22,9 @@ use crate::record::Record;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
+#[cfg(feature = "cache")]
+mod cached;
+mod change;
 mod erased;
 mod memory;
 mod scan;
