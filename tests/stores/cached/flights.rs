@@ -8,7 +8,7 @@ use typed_session::store::{Cached, ErrorKind, MemoryStore, Recalled, Store};
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Faulty, Spied, Spy, Verb, When, Yielding, Yields};
 
-use super::{MAX_AGE, clock, current, recall, remembered};
+use super::{MAX_AGE, clock, current, recall, remember, remembered};
 use crate::{key, numbered, record};
 
 type Slow<S> = Cached<Yielding<Spy<S>>>;
@@ -160,7 +160,7 @@ fn a_load_does_not_join_a_flight_and_who_recalls_joins_the_load() {
 fn a_load_brings_what_is_recalled_up_to_date() {
     let rows = Arc::new(rows());
     let (store, spied) = slow(Arc::clone(&rows));
-    recall(&store, 1);
+    remember(&store, 1);
     let new = record(2, None, 9);
     let _ = run(rows.replace(&key(1), record(1, None, 9).revision, &new)).unwrap();
     assert_eq!(recall(&store, 1), remembered(&record(1, None, 9)));

@@ -37,6 +37,12 @@ fn recall(store: &impl Store, first: u8) -> Recalled {
     run(store.recall(&crate::key(first))).unwrap()
 }
 
+/// Recalls a record for it to be remembered.
+#[track_caller]
+fn remember(store: &impl Store, first: u8) {
+    drop(recall(store, first));
+}
+
 fn remembered(record: &Record) -> Recalled {
     Recalled::Remembered(Some(record.clone()))
 }

@@ -10,7 +10,7 @@ use typed_session::store::{
 use typed_session::testing::schedule::{run, yield_now};
 use typed_session::testing::{Yielding, Yields};
 
-use super::{MAX_AGE, clock, current, node, recall, remembered};
+use super::{MAX_AGE, clock, current, node, recall, remember, remembered};
 use crate::{key, record, tombstone};
 
 /// Tells what it is given, one at a time, and then fails.
@@ -33,8 +33,8 @@ fn what_another_machine_ends_is_refused_as_soon_as_it_is_told() {
     run(async {
         let mut follow = Box::pin(there.follow(Told([Change::Key(key(1))].into())));
         assert!(poll!(&mut follow).is_pending());
-        recall(&there, 1);
-        recall(&there, 2);
+        remember(&there, 1);
+        remember(&there, 2);
         here.end(&key(1), &tombstone(9)).await.unwrap();
         assert_eq!(recall(&there, 1), remembered(&record(1, None, 9)));
         assert!(poll!(&mut follow).is_pending());
@@ -50,7 +50,7 @@ fn if_changes_may_have_been_missed_everything_is_forgotten() {
     let fill = || {
         for first in [1, 2, 3] {
             let _ = run(rows.insert(&key(first), &record(1, None, 9))).unwrap();
-            recall(&store, first);
+            remember(&store, first);
         }
         assert_eq!(store.len(), 3);
     };

@@ -11,7 +11,7 @@ use typed_session::store::{
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Faulty, Spy, Verb, When, Yielding, Yields};
 
-use super::{MAX_AGE, clock, current, node, recall, remembered};
+use super::{MAX_AGE, clock, current, node, recall, remember, remembered};
 use crate::{at, key, record, tombstone};
 
 const MS: Duration = Duration::from_millis(1);
@@ -128,7 +128,7 @@ fn a_refused_write_says_what_the_store_says_and_remembers_nothing() {
     let ((here, _), (there, _)) = (node(&rows, &clock), node(&rows, &clock));
     let (first, second) = (record(1, None, 9), record(2, None, 9));
     let _ = run(here.insert(&key(1), &first)).unwrap();
-    recall(&there, 1);
+    remember(&there, 1);
     let _ = run(here.replace(&key(1), first.revision, &second)).unwrap();
     let mine = record(3, None, 9);
     let replaced = run(there.replace(&key(1), first.revision, &mine)).unwrap();
