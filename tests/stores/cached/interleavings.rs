@@ -215,7 +215,7 @@ fn two_verbs_are_never_late_if_one_is_dropped_anywhere() {
 
 fn max_runs() -> usize {
     let asked = std::env::var("TYPED_SESSION_SCHEDULES");
-    asked.ok().and_then(|runs| runs.parse().ok()).unwrap_or(150)
+    asked.ok().and_then(|runs| runs.parse().ok()).unwrap_or(60)
 }
 
 /// Runs all sets of three and tells how many orders those were, and of how many
