@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Cursor, Error, ErrorKind, Inserted, Page, Replaced, Result, Revision, Scan, Store};
+use super::{
+    Cursor, Error, ErrorKind, Inserted, Page, Recalled, Replaced, Result, Revision, Scan, Store,
+};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -18,6 +20,7 @@ use crate::time::Timestamp;
 #[async_trait]
 trait ErasedStore: Send + Sync + 'static {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>>;
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled>;
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted>;
     async fn replace(
         &self,
@@ -40,6 +43,10 @@ trait ErasedStore: Send + Sync + 'static {
 impl<S: Store> ErasedStore for S {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         Store::load(self, key).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        Store::recall(self, key).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
@@ -183,6 +190,10 @@ struct NotScannable;
 impl Store for DynStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         self.store.load(key).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        self.store.recall(key).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {

@@ -6,6 +6,7 @@
 //! | for | there is |
 //! | --- | --- |
 //! | the author of a store | [`conformance::run`]: the whole contract of [`Store`](crate::store::Store) in one line |
+//! | the author of a cache | the same on [`Recalling`] |
 //! | whoever suspects a race | [`schedule::Explorer`]: every interleaving of a few futures; [`Yielding`]: a store with await points |
 //! | whoever counts store calls | [`Spy`] |
 //! | whoever asks what an outage does | [`Faulty`] |
@@ -22,6 +23,7 @@ pub mod wrong;
 pub use self::clock::ManualClock;
 pub use self::entropy::SeededEntropy;
 pub use self::faulty::{Faults, Faulty, When};
+pub use self::recalling::Recalling;
 pub use self::spy::{Calls, Spied, Spy};
 pub use self::verb::Verb;
 pub use self::yielding::{Yielding, Yields};
@@ -29,6 +31,7 @@ pub use self::yielding::{Yielding, Yields};
 mod clock;
 mod entropy;
 mod faulty;
+mod recalling;
 mod spy;
 mod tasks;
 mod verb;
