@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use typed_session::Record;
 use typed_session::store::{ErrorKind, Inserted, Replaced, Revision, SqliteStore, Store};
 #[cfg(feature = "testing")]
-use typed_session::testing::conformance;
+use typed_session::testing::{conformance, history};
 
 use crate::{at, key, numbered, record, tombstone};
 
@@ -48,6 +48,24 @@ async fn the_contract_holds_when_tasks_run_on_threads() {
     let (store, _) = store(&dir).await;
     let suite = conformance::Suite::new().spawn(|task| drop(tokio::spawn(task)));
     suite.run(async || store.clone()).await;
+}
+
+/// Several clients with a pool each, as several processes have it.
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_histories_of_many_clients_have_an_explanation() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = store(&dir).await;
+    let seconds = std::env::var("HISTORY_SECONDS").map_or(3, |text| text.parse().unwrap());
+    let report = history::Workload::new()
+        .lasting(Duration::from_secs(seconds))
+        .spawn(|client| drop(tokio::spawn(client)))
+        .check(async || SqliteStore::new(pool(&dir).await))
+        .await
+        .unwrap();
+    drop(store);
+    assert!(report.unknown > 0 && report.keys > 0 && report.undecided == 0, "{report:?}");
+    println!("{report:?}");
 }
 
 #[cfg(feature = "testing")]

@@ -33,8 +33,8 @@ impl<S: Store> Client<S> {
             let place = self.below(self.shared.places()) as usize;
             let key = self.shared.key(place);
             match self.below(100) {
-                0..7 => self.walk(&key).await,
-                7 => self.sweep().await,
+                0..10 => self.walk(&key).await,
+                10..13 => self.sweep().await,
                 _ => self.call(place, &key).await,
             }
             self.shared.let_go(place, key);

@@ -58,6 +58,17 @@ pub(super) fn excerpt(
     let mut text =
         "no order of these calls explains their answers; before them there was ".to_owned();
     text.push_str(&there(&state, zero));
+    if let Some(writer) =
+        events.iter().rev().find(|event| event.called < from && wrote(event, &state))
+    {
+        let _ = write!(
+            text,
+            ", of {} {}: {}",
+            past(writer.began, zero),
+            writer.called,
+            told(&writer.op, zero)
+        );
+    }
     let left_out = kept.len().saturating_sub(SHORT);
     if left_out > 0 {
         let _ = write!(text, "\n    .. {left_out} calls");
@@ -74,6 +85,17 @@ pub(super) fn excerpt(
         }
     }
     text
+}
+
+/// Whether a call can have written what is there.
+fn wrote(event: &Event, state: &State) -> bool {
+    let Some(there) = state else { return false };
+    match &event.op {
+        Op::Insert(record) | Op::Replace(_, record) | Op::End(record) => {
+            record.revision == there.revision && record.body == there.body
+        }
+        Op::Load | Op::Touch(..) | Op::Walk(_) => false,
+    }
 }
 
 fn past(time: Timestamp, zero: Timestamp) -> String {
