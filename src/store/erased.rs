@@ -1,7 +1,6 @@
 //! The object-safe twin of [`Store`], for a store chosen at run time.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -116,11 +115,20 @@ impl<S: Scan> ErasedScan for S {
 pub struct DynStore {
     store: Arc<dyn ErasedStore>,
     scan: Option<Arc<dyn ErasedScan>>,
-    migrate: Option<Migrate>,
+    connected: Option<Arc<dyn Connected>>,
 }
 
-/// Makes the tables of the store that it belongs to.
-type Migrate = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
+/// What can be done with a store that was made by a URL, beside the verbs.
+#[async_trait]
+pub(super) trait Connected: Send + Sync + 'static {
+    /// Makes the tables, if the engine needs any.
+    async fn migrate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Says goodbye to the engine.
+    async fn close(&self) {}
+}
 
 impl DynStore {
     /// Hides a store's type.
@@ -128,25 +136,18 @@ impl DynStore {
     /// It cannot be [walked through](Scan) any more; for that, see
     /// [`scannable`](Self::scannable).
     pub fn new(store: impl Store) -> Self {
-        Self { store: Arc::new(store), scan: None, migrate: None }
+        Self { store: Arc::new(store), scan: None, connected: None }
     }
 
     /// Hides the type of a store that can be walked through.
     pub fn scannable(store: impl Scan) -> Self {
         let store = Arc::new(store);
-        Self { store: store.clone(), scan: Some(store), migrate: None }
+        Self { store: store.clone(), scan: Some(store), connected: None }
     }
 
-    /// Hides the type of a store that was made by a URL; `migrate` makes its tables.
-    pub(super) fn connected<F>(
-        store: impl Scan,
-        migrate: impl Fn() -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<()>> + Send + 'static,
-    {
-        let migrate: Migrate = Arc::new(move || Box::pin(migrate()));
-        Self { migrate: Some(migrate), ..Self::scannable(store) }
+    /// Hides the type of a store that was made by a URL.
+    pub(super) fn connected(store: impl Scan, its: impl Connected) -> Self {
+        Self { connected: Some(Arc::new(its)), ..Self::scannable(store) }
     }
 
     /// Makes the tables and indexes of a store that was
@@ -159,9 +160,21 @@ impl DynStore {
     ///
     /// Those of the engine.
     pub async fn migrate(&self) -> Result<()> {
-        match &self.migrate {
-            Some(migrate) => migrate().await,
+        match &self.connected {
+            Some(its) => its.migrate().await,
             None => Ok(()),
+        }
+    }
+
+    /// Closes a store that was [connected to](Self::connect) by a URL, in order.
+    ///
+    /// Calls that are under way are waited for, and all later ones fail. It is only good
+    /// manners: a program may end without. SQLite moves its log into the file by it. Of a store
+    /// made by [`new`](Self::new) the connections are not ours to close, and nothing is
+    /// done.
+    pub async fn close(&self) {
+        if let Some(its) = &self.connected {
+            its.close().await;
         }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod cleanup;
+mod connect;
 mod faults;
 mod histories;
 mod mongodb;

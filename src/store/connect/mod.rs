@@ -1,7 +1,18 @@
 //! A store by its URL, for programs that choose it in their configuration.
 
+use super::erased::Connected;
 use super::{DynStore, MemoryStore};
 
+#[cfg(feature = "mongodb")]
+mod mongodb;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -60,17 +71,38 @@ impl DynStore {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         match scheme.as_str() {
             "memory" if url.len() == "memory:".len() && name.is_none() => {
-                Ok(Self::connected(MemoryStore::new(), async || Ok(())))
+                Ok(Self::connected(MemoryStore::new(), NothingToDo))
             }
             "memory" => Err(ConnectError::invalid("memory: takes neither a path nor a name")),
             #[cfg(feature = "sqlite")]
             "sqlite" => sqlite::connect(url, name).await,
             #[cfg(not(feature = "sqlite"))]
             "sqlite" => Err(ConnectError::NotBuiltIn("sqlite")),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => postgres::connect(url, name).await,
+            #[cfg(not(feature = "postgres"))]
+            "postgres" | "postgresql" => Err(ConnectError::NotBuiltIn("postgres")),
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => mysql::connect(url, name).await,
+            #[cfg(not(feature = "mysql"))]
+            "mysql" | "mariadb" => Err(ConnectError::NotBuiltIn("mysql")),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" => redis::connect(url, name).await,
+            #[cfg(not(feature = "redis"))]
+            "redis" | "rediss" => Err(ConnectError::NotBuiltIn("redis")),
+            #[cfg(feature = "mongodb")]
+            "mongodb" | "mongodb+srv" => mongodb::connect(url, name).await,
+            #[cfg(not(feature = "mongodb"))]
+            "mongodb" | "mongodb+srv" => Err(ConnectError::NotBuiltIn("mongodb")),
             _ => Err(ConnectError::UnknownScheme),
         }
     }
 }
+
+/// A store that needs no tables and no farewell.
+struct NothingToDo;
+
+impl Connected for NothingToDo {}
 
 /// No store could be opened by a URL.
 ///
@@ -97,11 +129,5 @@ pub enum ConnectError {
 impl ConnectError {
     fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Invalid(reason.into())
-    }
-
-    /// Not used where no engine is built in.
-    #[allow(dead_code)]
-    fn failed(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Failed(reason.into())
     }
 }

@@ -1,30 +1,35 @@
 //! `sqlite:`
 
 use std::str::FromStr;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use async_trait::async_trait;
+use sqlx::Sqlite;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 
 use super::ConnectError;
-use crate::store::{DynStore, SqliteStore};
+use super::sql::{self, Opened};
+use crate::store::erased::Connected;
+use crate::store::{DynStore, Result, SqliteStore};
 
-pub(super) async fn connect(url: &str, name: Option<&str>) -> Result<DynStore, ConnectError> {
+pub(super) async fn connect(
+    url: &str,
+    name: Option<&str>,
+) -> std::result::Result<DynStore, ConnectError> {
     let options = SqliteConnectOptions::from_str(url)
         .map_err(ConnectError::invalid)?
-        .journal_mode(SqliteJournalMode::Wal)
-        .busy_timeout(Duration::from_secs(5));
-    let pool = SqlitePoolOptions::new()
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_with(options)
-        .await
-        .map_err(ConnectError::failed)?;
-    let store = SqliteStore::new(pool);
-    let store = match name {
-        Some(name) => store.table(name).map_err(ConnectError::invalid)?,
-        None => store,
-    };
-    Ok(DynStore::connected(store.clone(), move || {
-        let store = store.clone();
-        async move { store.migrate().await }
-    }))
+        // Loads go on while a session is written.
+        .journal_mode(SqliteJournalMode::Wal);
+    let pool = sql::pool::<Sqlite>(options).await?;
+    sql::named(pool.clone(), SqliteStore::new(pool), name, SqliteStore::table)
+}
+
+#[async_trait]
+impl Connected for Opened<SqliteStore, Sqlite> {
+    async fn migrate(&self) -> Result<()> {
+        self.store.migrate().await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
 }
