@@ -275,14 +275,16 @@ async fn write<S: Store>(
             let from = Revision::from_u64(step - 1);
             let done = match step {
                 1 => store.insert(&key, &record(1)).await.map(|done| done == Inserted::Created),
-                5 if number % 2 == 0 => store.end(&key, &tombstone).await.map(|()| true),
+                5 if number.is_multiple_of(2) => store.end(&key, &tombstone).await.map(|()| true),
                 _ => store
                     .replace(&key, from, &record(step))
                     .await
                     .map(|done| done == Replaced::Done),
             };
             match done {
-                Ok(true) if step == 5 && number % 2 == 0 => last = Revision::ENDED.as_u64(),
+                Ok(true) if step == 5 && number.is_multiple_of(2) => {
+                    last = Revision::ENDED.as_u64()
+                }
                 Ok(true) => last = step,
                 // A write was lost before; what is there is looked at in the end.
                 Ok(false) => break,

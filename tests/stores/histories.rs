@@ -107,7 +107,7 @@ async fn chaos(faults: Faults, seed: u64) {
     for round in 0..400 {
         let pick = seed.wrapping_mul(31).wrapping_add(round * 7919) >> 2;
         let verb = Verb::ALL[(pick % 7) as usize];
-        let when = if pick % 3 == 0 { When::Before } else { When::After };
+        let when = if pick.is_multiple_of(3) { When::Before } else { When::After };
         if round % 40 == 39 {
             // An outage of all verbs, and not only the next call.
             faults.outage();

@@ -82,7 +82,7 @@ impl<S: Store> Client<S> {
                     key.lost();
                 }
                 // Now and then it goes on as if it had been done.
-                writes.filter(|_| self.random.next() % 4 == 0)
+                writes.filter(|_| self.random.next().is_multiple_of(4))
             }
         };
         if let Some(met) = met.filter(|met| *met != Revision::ENDED) {

@@ -36,17 +36,18 @@ const MOST_LOST: u64 = 150;
 
 impl Key {
     pub(super) fn new(seed: u64, number: u64, history: History) -> Self {
-        let mut random = Random(seed ^ number << 20);
+        let mut random = Random(seed ^ (number << 20));
         // Neighbours differ in the last byte, for stores that cut keys.
-        let mut bytes = bytes(&mut Random(seed ^ number / 2 << 20 ^ 1 << 63));
+        let mut bytes = bytes(&mut Random(seed ^ ((number / 2) << 20) ^ (1 << 63)));
         bytes[31] = number as u8;
         let block = number / 16;
         let subject = |n| Subject::from(format!("{seed} {block} {n}"));
-        let is_short = random.next() % 3 == 0;
+        let is_short = random.next().is_multiple_of(3);
         let ends = [2, 5, 20, 60][(random.next() % 4) as usize];
         let limits = (60 + random.next() % 1200, 10 + random.next() % 60);
         // Also revisions that a floating-point number cannot hold.
-        let first = if random.next() % 4 == 0 { 1 << 62 | 1 } else { random.next() % 1000 };
+        let first =
+            if random.next().is_multiple_of(4) { (1 << 62) | 1 } else { random.next() % 1000 };
         Self {
             number,
             key: SessionKey::from_bytes(bytes),
@@ -96,8 +97,8 @@ impl Key {
 
     /// A deadline: half an hour off, or near if the key has such.
     pub(super) fn deadline(&self, random: &mut Random, now: Timestamp) -> Timestamp {
-        if self.is_short && random.next() % 2 == 0 {
-            let most = if random.next() % 2 == 0 { 20 } else { 400 };
+        if self.is_short && random.next().is_multiple_of(2) {
+            let most = if random.next().is_multiple_of(2) { 20 } else { 400 };
             return now.plus(Duration::from_millis(random.next() % most)).minus(EARLIER);
         }
         now.plus(Duration::from_millis(1_800_000 + random.next() % 1_800_000))
@@ -107,7 +108,7 @@ impl Key {
     pub(super) fn record(&self, random: &mut Random, now: Timestamp, revision: Revision) -> Record {
         let subject = self.subjects.get((random.next() % 4) as usize).copied();
         let mut body = bytes(random)[..(random.next() % 33) as usize].to_vec();
-        if random.next() % 1000 == 0 {
+        if random.next().is_multiple_of(1000) {
             body.resize(1 << 16, 0xfe);
         }
         let expires_at = self.deadline(random, now);
