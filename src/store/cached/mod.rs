@@ -116,7 +116,8 @@ impl<S> Cached<S> {
     /// Sets how many bytes are kept at most, and forgets what was: 64 MiB by
     /// default.
     ///
-    /// A record counts with its body and 256 bytes. The least used ones go. A
+    /// A record counts with its body and 320 bytes, which is what it takes beside.
+    /// The least used ones go. A
     /// record larger than the share of one of the cache's parts, of which there are
     /// four a processor, is not kept.
     #[must_use]
