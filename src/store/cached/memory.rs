@@ -71,7 +71,7 @@ struct Stripe {
 
 #[derive(Default)]
 struct Busy {
-    /// The ticket of what began last.
+    /// The ticket of the write that began last, or of what was told of since.
     last: u64,
     writers: usize,
     flight: Option<Flight>,
@@ -95,7 +95,6 @@ impl Stripe {
         let ticket = self.ticket();
         let slot = Slot::default();
         let busy = self.busy.entry(*key).or_default();
-        busy.last = ticket;
         busy.flight = Some(Flight { ticket, crew: 1, slot: Arc::clone(&slot) });
         Seat { memory, key, ticket, slot, joined: false }
     }

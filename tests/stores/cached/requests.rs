@@ -321,6 +321,47 @@ fn what_is_offered_elsewhere_is_not_offered_here_after_a_new_id() {
 }
 
 #[test]
+fn an_old_id_of_a_session_that_was_ended_elsewhere_is_of_an_ended_one() {
+    let rotation = Rotation::default().every(MINUTE).grace(MS);
+    let world = World::with(60 * MINUTE, |sessions| sessions.rotation(rotation));
+    world.visit(&world.a, log_in);
+    world.clock.advance(MINUTE);
+    let old = world.browser.cookie_header(URL);
+    world.visit(&world.a, |_| ());
+    // Shown for the first time: the old one is over in a moment.
+    world.visit(&world.b, |_| ());
+    world.clock.advance(MS);
+    assert_eq!(world.b.ask(old.as_deref(), |_| ()).verdict, Verdict::Superseded);
+    world.visit(&world.a, Session::end);
+    // So it forbids nobody to begin anew.
+    let answer = world.b.ask(old.as_deref(), count);
+    assert_eq!(answer.verdict, Verdict::Ended(EndReason::Logout));
+    assert!(answer.outcome.error.is_none());
+}
+
+#[test]
+fn data_that_cannot_be_read_is_read_as_soon_as_another_release_has_written_it() {
+    #[derive(Default, Deserialize, Serialize)]
+    struct Narrow {
+        visits: u8,
+    }
+    impl SessionData for Narrow {}
+
+    let world = World::new();
+    let narrow =
+        SessionLayer::<Narrow, _>::new(Arc::clone(&world.b.cache)).clock(world.clock.clone());
+    let verdict = || {
+        let cookie = world.browser.cookie_header(URL);
+        let exchange = narrow.open(cookie.as_deref().map(str::as_bytes));
+        run(exchange.session()).unwrap().verdict()
+    };
+    world.visit(&world.a, |session| session.update(|shop| shop.visits = 300));
+    assert_eq!(verdict(), Verdict::Undecodable);
+    world.visit(&world.a, |session| session.update(|shop| shop.visits = 3));
+    assert_eq!(verdict(), Verdict::Resumed);
+}
+
+#[test]
 fn old_data_that_is_written_to_is_merged() {
     let world = World::new();
     world.visit(&world.a, count);
