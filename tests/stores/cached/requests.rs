@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use futures_util::poll;
 use serde::{Deserialize, Serialize};
-use typed_session::store::{Change, Changes, MemoryStore, Result, Store as _};
+use typed_session::store::{Cached, Change, Changes, DynStore, MemoryStore, Result, Store};
 use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::{run, yield_now};
-use typed_session::testing::{ManualClock, SeededEntropy, Spied, Verb};
+use typed_session::testing::{
+    Faulty, ManualClock, SeededEntropy, Spied, Spy, Verb, Yielding, Yields,
+};
 use typed_session::{
     EndReason, Lifetime, Outcome, Reuse, Rotation, Session, SessionData, SessionKey, SessionLayer,
     Subject, Verdict,
 };
 
-use super::{MAX_AGE, Node, clock, node};
+use super::{MAX_AGE, Node, clock, node, recall, remembered};
+use crate::{key, record};
 
 const URL: &str = "https://shop.example/";
 const MS: Duration = Duration::from_millis(1);
@@ -388,4 +391,18 @@ fn a_logout_on_what_is_remembered_ends_the_session_as_it_is() {
     assert_eq!(answer.calls, [Verb::Replace, Verb::Replace]);
     let ended = Verdict::Ended(EndReason::Logout);
     assert_eq!(world.b.ask(cookie.as_deref(), |_| ()).verdict, ended);
+}
+
+#[test]
+fn whoever_wraps_a_cache_passes_on_what_it_recalls() {
+    fn check<S: Store>(wrap: impl FnOnce(Cached<MemoryStore>) -> S) {
+        let store = wrap(Cached::new(MemoryStore::new()).max_age(MAX_AGE).clock(clock()));
+        let _ = run(store.insert(&key(1), &record(1, None, 9))).unwrap();
+        assert_eq!(recall(&store, 1), remembered(&record(1, None, 9)));
+    }
+    check(Arc::new);
+    check(DynStore::new);
+    check(Spy::new);
+    check(Faulty::new);
+    check(|cache| Yielding::new(cache, Yields::Around));
 }
