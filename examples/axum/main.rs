@@ -2,14 +2,16 @@
 //
 //     cargo run --example axum
 //
-// Sessions live in the SQLite file that `DATABASE_URL` names (`sqlite://shop.db` if it is not set),
-// so they survive a restart. The shop listens on 127.0.0.1, at `PORT` (3000 if it is not set, and
-// any free one for 0).
+// Sessions live where `DATABASE_URL` says, so they survive a restart: in the SQLite file `shop.db`
+// if it is not set, or in any other store that is built in, as with
+//
+//     DATABASE_URL=postgres://user@host/shop cargo run --example axum --features postgres
+//
+// The shop listens on 127.0.0.1, at `PORT` (3000 if it is not set, and any free one for 0).
 
 use std::env::{self, VarError};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
@@ -18,11 +20,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
 use typed_session::cookie::CookiePolicy;
-use typed_session::store::SqliteStore;
+use typed_session::store::DynStore;
 use typed_session::{Lifetime, Session, SessionData, SessionLayer, Subject, TracingObserver};
 
 mod pages;
@@ -52,7 +51,7 @@ const MAX_USER: usize = 40;
 const MAX_ITEM: usize = 80;
 const MAX_BASKET: usize = 500;
 
-fn shop(sessions: SessionLayer<Shop, SqliteStore>) -> Router {
+fn shop(sessions: SessionLayer<Shop, DynStore>) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/visit", post(visit))
@@ -225,11 +224,11 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), String> {
     let port = setting("PORT", "3000")?;
     let port: u16 = port.parse().map_err(|_| "PORT must be a number up to 65535".to_owned())?;
-    let pool = database(&setting("DATABASE_URL", "sqlite://shop.db")?).await?;
-    let store = SqliteStore::new(pool.clone());
-    store.migrate().await.map_err(|error| format!("cannot make the table: {error}"))?;
+    let url = setting("DATABASE_URL", "sqlite://shop.db?mode=rwc")?;
+    let store = DynStore::connect(&url).await.map_err(|error| reasons("DATABASE_URL", &error))?;
+    store.migrate().await.map_err(|error| reasons("cannot make the table", &error))?;
 
-    let sessions = SessionLayer::new(store)
+    let sessions = SessionLayer::new(store.clone())
         // The default, `__Host-session`, is for HTTPS alone.
         .cookie(CookiePolicy::dangerous_plain_http_on_localhost())
         .observer(TracingObserver);
@@ -252,7 +251,7 @@ async fn run() -> Result<(), String> {
         })
         .await
         .map_err(|error| error.to_string())?;
-    pool.close().await;
+    store.close().await;
     println!("The shop is closed.");
     Ok(())
 }
@@ -265,24 +264,13 @@ fn setting(name: &str, default: &str) -> Result<String, String> {
     }
 }
 
-async fn database(url: &str) -> Result<SqlitePool, String> {
-    // sqlx would take any other URL for the name of a file. Not shown, for it may hold a password.
-    if !url.starts_with("sqlite:") {
-        return Err("DATABASE_URL must name an SQLite file, as in sqlite://shop.db".to_owned());
+/// An error with what led to it.
+fn reasons(what: &str, error: &dyn std::error::Error) -> String {
+    let mut text = format!("{what}: {error}");
+    let mut source = error.source();
+    while let Some(reason) = source {
+        text.push_str(&format!(": {reason}"));
+        source = reason.source();
     }
-    let options = SqliteConnectOptions::from_str(url)
-        .map_err(|error| format!("DATABASE_URL makes no sense: {error}"))?
-        .create_if_missing(true)
-        // Pages are read while a basket is written.
-        .journal_mode(SqliteJournalMode::Wal)
-        // What was acknowledged stays, also if the power fails: nobody who has logged out is
-        // logged in again after it.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5));
-    SqlitePoolOptions::new()
-        // Rather a clear 503 than half a minute of silence.
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_with(options)
-        .await
-        .map_err(|error| format!("cannot open the database of DATABASE_URL: {error}"))
+    text
 }

@@ -12,11 +12,22 @@ use std::sync::Arc;
 #[cfg(feature = "cache")]
 pub use self::cached::Cached;
 pub use self::change::{Change, Changes};
+pub use self::connect::ConnectError;
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
+#[cfg(feature = "mongodb")]
+pub use self::mongodb::MongoStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
+#[cfg(feature = "mysql")]
+pub use self::sql::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use self::sql::PostgresStore;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{SqliteStore, TableNameError};
+pub use self::sql::SqliteStore;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use self::sql::TableNameError;
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -25,11 +36,16 @@ use crate::time::Timestamp;
 #[cfg(feature = "cache")]
 mod cached;
 mod change;
+mod connect;
 mod erased;
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongodb;
+#[cfg(feature = "redis")]
+mod redis;
 mod scan;
-#[cfg(feature = "sqlite")]
-mod sqlite;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod sql;
 
 /// A place that keeps records under keys, and an index of them by subject.
 ///
@@ -84,10 +100,11 @@ mod sqlite;
 ///
 /// # Example
 ///
-/// `examples/custom-store` in this library's repository is a complete store on an
-/// embedded engine, and a main function that holds it to this contract. To keep a
-/// handle of a store that a layer has, use it behind an [`Arc`]; to choose one at
-/// run time, as a [`DynStore`].
+/// `examples/custom-store` in this library's repository is a complete store in less than
+/// a hundred lines, with a main function that holds it to this contract;
+/// `examples/embedded-store` is one for an engine without a query language, which
+/// blocks. To keep a handle of a store that a layer has, use it behind an [`Arc`]; to
+/// choose one at run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
     ///

@@ -15,6 +15,8 @@
 
 pub mod browser;
 pub mod conformance;
+pub mod history;
+pub mod proxy;
 pub mod schedule;
 pub mod wrong;
 
@@ -31,5 +33,6 @@ mod entropy;
 mod faulty;
 mod recalling;
 mod spy;
+mod tasks;
 mod verb;
 mod yielding;

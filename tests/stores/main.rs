@@ -5,6 +5,8 @@
 mod cached;
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(feature = "testing")]
+mod histories;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use typed_session::Record;
 use typed_session::store::{ErrorKind, Inserted, Replaced, Revision, SqliteStore, Store};
 #[cfg(feature = "testing")]
-use typed_session::testing::conformance;
+use typed_session::testing::{conformance, history};
 
 use crate::{at, key, numbered, record, tombstone};
 
@@ -48,6 +48,24 @@ async fn the_contract_holds_when_tasks_run_on_threads() {
     let (store, _) = store(&dir).await;
     let suite = conformance::Suite::new().spawn(|task| drop(tokio::spawn(task)));
     suite.run(async || store.clone()).await;
+}
+
+/// Several clients with a pool each, as several processes have it.
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_histories_of_many_clients_have_an_explanation() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = store(&dir).await;
+    let seconds = std::env::var("HISTORY_SECONDS").map_or(3, |text| text.parse().unwrap());
+    let report = history::Workload::new()
+        .lasting(Duration::from_secs(seconds))
+        .spawn(|client| drop(tokio::spawn(client)))
+        .check(async || SqliteStore::new(pool(&dir).await))
+        .await
+        .unwrap();
+    drop(store);
+    assert!(report.unknown > 0 && report.keys > 0 && report.undecided == 0, "{report:?}");
+    println!("{report:?}");
 }
 
 #[cfg(feature = "testing")]
@@ -130,11 +148,18 @@ CREATE INDEX IF NOT EXISTS "visits_subject" ON "visits" (subject, key)
 async fn no_statement_scans_the_table_or_sorts() {
     let dir = TempDir::new().unwrap();
     let (_, pool) = store(&dir).await;
-    // The statements of `src/store/sqlite.rs`, as it says them.
-    let source = include_str!("../../src/store/sqlite.rs");
+    let fill = "WITH RECURSIVE number (n) AS
+            (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 50000)
+        INSERT INTO typed_sessions
+        SELECT randomblob(32), n, iif(n % 2 = 0, randomblob(32), NULL), n, zeroblob(300)
+        FROM number";
+    pool.execute(fill).await.unwrap();
+    pool.execute("ANALYZE").await.unwrap();
+    // The statements of `src/store/sql/sqlite.rs`, as it says them.
+    let source = include_str!("../../src/store/sql/sqlite.rs");
     let statements: Vec<&str> =
         source.split("r#\"").skip(1).map(|rest| rest.split("\"#;").next().unwrap()).collect();
-    assert_eq!(statements.len(), 7);
+    assert_eq!(statements.len(), 8);
     let mut plans = Vec::new();
     for statement in statements {
         let explain = format!("EXPLAIN QUERY PLAN {statement}");

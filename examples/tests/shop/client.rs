@@ -1,5 +1,6 @@
 //! The shop as a process, and the few lines of HTTP that it takes to visit it.
 
+use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -18,12 +19,15 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Opens a shop that keeps its database and its log in `dir`.
+    /// Opens a shop that keeps its log in `dir`, and its sessions where `SHOP_DATABASE_URL` says,
+    /// or else in `dir` as well.
     pub(crate) fn open(dir: &Path) -> Self {
+        let file = || format!("sqlite://{}?mode=rwc", dir.join("shop.db").display());
+        let url = env::var("SHOP_DATABASE_URL").unwrap_or_else(|_| file());
         let log = OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_shop-under-test"))
             .env("PORT", "0")
-            .env("DATABASE_URL", format!("sqlite://{}", dir.join("shop.db").display()))
+            .env("DATABASE_URL", url)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -1,0 +1,54 @@
+//! `mongodb:` and `mongodb+srv:`
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::Client;
+use mongodb::bson::doc;
+use mongodb::options::ClientOptions;
+
+use super::ConnectError;
+use crate::store::erased::Connected;
+use crate::store::{DynStore, MongoStore, Result};
+
+/// How long a verb looks for a server, if the URL does not say.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn connect(
+    url: &str,
+    name: Option<&str>,
+) -> std::result::Result<DynStore, ConnectError> {
+    let mut options = ClientOptions::parse(url).await.map_err(ConnectError::invalid)?;
+    options.server_selection_timeout.get_or_insert(PATIENCE);
+    let client = Client::with_options(options).map_err(ConnectError::invalid)?;
+    let Some(database) = client.default_database() else {
+        return Err(ConnectError::invalid("it names no database"));
+    };
+    // The driver connects when it has to; who starts a program wants to know now.
+    database
+        .run_command(doc! { "ping": 1 })
+        .await
+        .map_err(|error| ConnectError::Failed(error.into()))?;
+    let store = MongoStore::new(database);
+    let store = match name {
+        Some(name) => store.collection(name),
+        None => store,
+    };
+    Ok(DynStore::connected(store.clone(), Opened { store, client }))
+}
+
+struct Opened {
+    store: MongoStore,
+    client: Client,
+}
+
+#[async_trait]
+impl Connected for Opened {
+    async fn migrate(&self) -> Result<()> {
+        self.store.migrate().await
+    }
+
+    async fn close(&self) {
+        self.client.clone().shutdown().await;
+    }
+}
