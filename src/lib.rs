@@ -106,6 +106,9 @@
 //! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
 //!
+//! Behind a `store::Cached`, a `load` is none while the session is remembered, and two trips where
+//! what is remembered does not fit the id.
+//!
 //! With [timed rotation](SessionLayer::rotation), which is off by default:
 //!
 //! | the cookie is | the handler | store calls | the response |

@@ -14,8 +14,7 @@ pub enum Change {
     Missed,
 }
 
-/// Changes in a store as its engine tells of them, for
-/// [`Cached::follow`](https://docs.rs/typed-session/latest/typed_session/store/struct.Cached.html#method.follow).
+/// Changes in a store as its engine tells of them, for `Cached::follow`.
 ///
 /// A source may tell of more than has changed, and of this process's own writes.
 /// What it has missed, as while it was not connected, it must own up to by

@@ -34,7 +34,7 @@ mod memory;
 ///
 /// | setting | default | why |
 /// | --- | --- | --- |
-/// | [`max_age`](Self::max_age) | 1 second | a logout reaches other machines before anybody could use that it has not |
+/// | [`max_age`](Self::max_age) | 1 second | the requests of one page come within it, and a logout elsewhere is no later than that |
 /// | [`capacity`](Self::capacity) | 64 MiB | some 100,000 sessions of 300 bytes |
 ///
 /// ```
@@ -57,6 +57,7 @@ mod memory;
 ///   replaced by a login elsewhere be good here for reading, and data be old. The
 ///   time is counted from before the load began. Where the store's engine tells of
 ///   changes, [`follow`](Self::follow) makes it shorter; the promise is the same.
+///   Who writes on one machine and reads on another may read what was before.
 /// - **A new id is good everywhere at once.** Where an id does not fit what is
 ///   remembered, or the session would have expired, the record is loaded before
 ///   that is believed.
@@ -116,9 +117,9 @@ impl<S> Cached<S> {
     /// Sets how many bytes are kept at most, and forgets what was: 64 MiB by
     /// default.
     ///
-    /// A record counts with its body and 256 bytes. The least used ones go. A
-    /// record larger than the share of one of the cache's parts, of which there are
-    /// four a processor, is not kept.
+    /// A record counts with its body and 320 bytes, which is what it takes beside.
+    /// Those that are used least go. The cache is in parts, four a processor; a
+    /// record that is larger than its part is not kept.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.memory = Memory::new(bytes);

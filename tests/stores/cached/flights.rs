@@ -1,12 +1,13 @@
 //! Loads that are shared.
 
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 
 use futures_util::future::join_all;
 use futures_util::{FutureExt as _, poll};
 use typed_session::store::{Cached, ErrorKind, MemoryStore, Recalled, Store};
 use typed_session::testing::schedule::run;
-use typed_session::testing::{Faulty, Spied, Spy, Verb, When, Yielding, Yields};
+use typed_session::testing::{Faulty, ManualClock, Spied, Spy, Verb, When, Yielding, Yields};
+use typed_session::{Clock, Timestamp};
 
 use super::{MAX_AGE, clock, current, recall, remember, remembered};
 use crate::{key, numbered, record};
@@ -76,6 +77,35 @@ fn misses_on_many_threads_make_one_load() {
 }
 
 #[test]
+fn who_looks_just_before_a_load_is_done_does_not_load_again() {
+    /// A clock that does something the next time it is asked.
+    struct Hooked(ManualClock, Arc<Mutex<Option<Hook>>>);
+    type Hook = Box<dyn FnOnce() + Send>;
+
+    impl Clock for Hooked {
+        fn now(&self) -> Timestamp {
+            let now = self.0.now();
+            let hook = self.1.lock().unwrap().take();
+            hook.into_iter().for_each(|hook| hook());
+            now
+        }
+    }
+
+    let spy = Spy::new(rows());
+    let spied = spy.handle();
+    let (clock, hook) = (clock(), Arc::default());
+    let hooked = Hooked(clock.clone(), Arc::clone(&hook));
+    let store = Arc::new(Cached::new(spy).max_age(MAX_AGE).clock(hooked));
+    remember(&*store, 1);
+    clock.advance(MAX_AGE);
+    // Asked whether what is there is too old; and another request brings it anew.
+    let other = Arc::clone(&store);
+    *hook.lock().unwrap() = Some(Box::new(move || remember(&*other, 1)));
+    assert_eq!(recall(&*store, 1), remembered(&record(1, None, 9)));
+    assert_eq!(spied.calls().load, 2);
+}
+
+#[test]
 fn if_who_loads_is_dropped_another_one_loads_and_it_is_remembered() {
     let (store, spied) = slow(rows());
     let key = key(1);
@@ -134,6 +164,25 @@ fn a_load_that_fails_fails_for_all_who_waited_and_is_not_remembered() {
     }
     assert_eq!(spied.calls().load, 1);
     assert_eq!(recall(&store, 1), current(&record(1, None, 9)));
+    assert_eq!(spied.calls().load, 2);
+}
+
+#[test]
+fn who_asks_after_a_failure_does_not_get_it() {
+    let faulty = Faulty::new(rows());
+    let faults = faulty.faults();
+    let (store, spied) = slow(faulty);
+    faults.nth(1, Verb::Load, ErrorKind::Unavailable, When::Before);
+    let key = key(1);
+    run(async {
+        let leader = store.recall(&key);
+        let mut leader = Box::pin(leader);
+        let mut waits = Box::pin(store.recall(&key));
+        assert!(poll!(&mut leader).is_pending() && poll!(&mut waits).is_pending());
+        assert!(leader.await.is_err());
+        assert_eq!(store.recall(&key).await.unwrap(), current(&record(1, None, 9)));
+        assert!(waits.await.is_err());
+    });
     assert_eq!(spied.calls().load, 2);
 }
 

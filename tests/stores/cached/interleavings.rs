@@ -123,15 +123,15 @@ impl Stage {
 
     /// Once everything has come to rest, what is recalled is what is there.
     fn check(&self) -> Result<(), String> {
+        let text = format!("{:?}", self.store);
+        if !text.contains("under_way: 0") {
+            return Err(format!("something is left under way: {text}"));
+        }
         let there = run(self.rows.load(&key(1))).unwrap();
         let (Recalled::Current(answer) | Recalled::Remembered(answer)) =
             run(self.store.recall(&key(1))).unwrap();
         if answer != there {
             return Err(format!("recalled {answer:?}, and there is {there:?}"));
-        }
-        let text = format!("{:?}", self.store);
-        if !text.contains("under_way: 0") {
-            return Err(format!("something is left under way: {text}"));
         }
         Ok(())
     }

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use futures_util::poll;
 use serde::{Deserialize, Serialize};
-use typed_session::store::{Change, Changes, MemoryStore, Result, Store as _};
+use typed_session::store::{Cached, Change, Changes, DynStore, MemoryStore, Result, Store};
 use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::{run, yield_now};
-use typed_session::testing::{ManualClock, SeededEntropy, Spied, Verb};
+use typed_session::testing::{
+    Faulty, ManualClock, SeededEntropy, Spied, Spy, Verb, Yielding, Yields,
+};
 use typed_session::{
     EndReason, Lifetime, Outcome, Reuse, Rotation, Session, SessionData, SessionKey, SessionLayer,
     Subject, Verdict,
 };
 
-use super::{MAX_AGE, Node, clock, node};
+use super::{MAX_AGE, Node, clock, node, recall, remembered};
+use crate::{key, record};
 
 const URL: &str = "https://shop.example/";
 const MS: Duration = Duration::from_millis(1);
@@ -321,6 +324,47 @@ fn what_is_offered_elsewhere_is_not_offered_here_after_a_new_id() {
 }
 
 #[test]
+fn an_old_id_of_a_session_that_was_ended_elsewhere_is_of_an_ended_one() {
+    let rotation = Rotation::default().every(MINUTE).grace(MS);
+    let world = World::with(60 * MINUTE, |sessions| sessions.rotation(rotation));
+    world.visit(&world.a, log_in);
+    world.clock.advance(MINUTE);
+    let old = world.browser.cookie_header(URL);
+    world.visit(&world.a, |_| ());
+    // Shown for the first time: the old one is over in a moment.
+    world.visit(&world.b, |_| ());
+    world.clock.advance(MS);
+    assert_eq!(world.b.ask(old.as_deref(), |_| ()).verdict, Verdict::Superseded);
+    world.visit(&world.a, Session::end);
+    // So it forbids nobody to begin anew.
+    let answer = world.b.ask(old.as_deref(), count);
+    assert_eq!(answer.verdict, Verdict::Ended(EndReason::Logout));
+    assert!(answer.outcome.error.is_none());
+}
+
+#[test]
+fn data_that_cannot_be_read_is_read_as_soon_as_another_release_has_written_it() {
+    #[derive(Default, Deserialize, Serialize)]
+    struct Narrow {
+        visits: u8,
+    }
+    impl SessionData for Narrow {}
+
+    let world = World::new();
+    let narrow =
+        SessionLayer::<Narrow, _>::new(Arc::clone(&world.b.cache)).clock(world.clock.clone());
+    let verdict = || {
+        let cookie = world.browser.cookie_header(URL);
+        let exchange = narrow.open(cookie.as_deref().map(str::as_bytes));
+        run(exchange.session()).unwrap().verdict()
+    };
+    world.visit(&world.a, |session| session.update(|shop| shop.visits = 300));
+    assert_eq!(verdict(), Verdict::Undecodable);
+    world.visit(&world.a, |session| session.update(|shop| shop.visits = 3));
+    assert_eq!(verdict(), Verdict::Resumed);
+}
+
+#[test]
 fn old_data_that_is_written_to_is_merged() {
     let world = World::new();
     world.visit(&world.a, count);
@@ -347,4 +391,18 @@ fn a_logout_on_what_is_remembered_ends_the_session_as_it_is() {
     assert_eq!(answer.calls, [Verb::Replace, Verb::Replace]);
     let ended = Verdict::Ended(EndReason::Logout);
     assert_eq!(world.b.ask(cookie.as_deref(), |_| ()).verdict, ended);
+}
+
+#[test]
+fn whoever_wraps_a_cache_passes_on_what_it_recalls() {
+    fn check<S: Store>(wrap: impl FnOnce(Cached<MemoryStore>) -> S) {
+        let store = wrap(Cached::new(MemoryStore::new()).max_age(MAX_AGE).clock(clock()));
+        let _ = run(store.insert(&key(1), &record(1, None, 9))).unwrap();
+        assert_eq!(recall(&store, 1), remembered(&record(1, None, 9)));
+    }
+    check(Arc::new);
+    check(DynStore::new);
+    check(Spy::new);
+    check(Faulty::new);
+    check(|cache| Yielding::new(cache, Yields::Around));
 }
