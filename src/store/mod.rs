@@ -8,22 +8,24 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+pub use self::change::{Change, Changes};
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "mysql")]
 pub use self::sql::MySqlStore;
-#[cfg(feature = "postgres")]
-pub use self::sql::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use self::sql::SqliteStore;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use self::sql::TableNameError;
+#[cfg(feature = "postgres")]
+pub use self::sql::{PostgresChanges, PostgresStore};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
+mod change;
 mod erased;
 mod memory;
 mod scan;

@@ -107,6 +107,10 @@ async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_call_goes
     let pool = one.connect_with(options()).await.unwrap();
     let store = PostgresStore::new(pool.clone()).table("ended").unwrap();
     let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&pool).await.unwrap();
+    // Back in the pool, which looks at it once more.
+    while pool.num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
     let end = format!("SELECT pg_terminate_backend({pid}, 5000)");
     admin.execute(AssertSqlSafe(end)).await.unwrap();
     assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
