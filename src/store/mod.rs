@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub use self::change::{Change, Changes};
 pub use self::erased::DynStore;
+pub use self::limit::TimeLimit;
 pub use self::memory::MemoryStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "mysql")]
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 
 mod change;
 mod erased;
+mod limit;
 mod memory;
 mod scan;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "testing")]
 mod conformance;
+mod limit;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

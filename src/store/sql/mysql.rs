@@ -83,10 +83,10 @@ WHERE `key` > ? ORDER BY `key` LIMIT ?"#;
 /// Every verb is one statement outside of any transaction, and one round trip once
 /// its connection has prepared it.
 ///
-/// **Time limits.** sqlx has none for a statement that was sent, and neither has
-/// this store: where the server's machine is lost, the call waits until the
-/// operating system gives the connection up (Linux: `net.ipv4.tcp_retries2`, about
-/// 15 minutes).
+/// **Time limits.** sqlx has none for a statement that was sent: where the server's
+/// machine is lost, a call waits until the operating system gives the connection
+/// up (Linux: `net.ipv4.tcp_retries2`, about 15 minutes). Put a
+/// [`TimeLimit`](crate::store::TimeLimit) around the store.
 ///
 /// **Isolation.** Right at each, from `READ UNCOMMITTED` to `SERIALIZABLE`. A
 /// statement that the server undoes to resolve a deadlock is tried again, up to 32

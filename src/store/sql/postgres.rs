@@ -86,10 +86,10 @@ WHERE key > $1 ORDER BY key LIMIT $2"#;
 /// Every verb is one statement outside of any transaction, and one round trip once
 /// its connection has prepared it.
 ///
-/// **Time limits.** sqlx has none for a statement that was sent, and neither has
-/// this store: where the server's machine is lost, the call waits until the
-/// operating system gives the connection up (Linux: `net.ipv4.tcp_retries2`, about
-/// 15 minutes).
+/// **Time limits.** sqlx has none for a statement that was sent: where the server's
+/// machine is lost, a call waits until the operating system gives the connection
+/// up (Linux: `net.ipv4.tcp_retries2`, about 15 minutes). Put a
+/// [`TimeLimit`](crate::store::TimeLimit) around the store.
 ///
 /// **Isolation.** Right at each. At `read committed`, which is the server's default,
 /// no statement has to be repeated; at `repeatable read` and `serializable`, one that
