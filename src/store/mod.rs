@@ -14,6 +14,7 @@ pub use self::cached::Cached;
 pub use self::change::{Change, Changes};
 pub use self::connect::ConnectError;
 pub use self::erased::DynStore;
+pub use self::limit::TimeLimit;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "mongodb")]
 pub use self::mongodb::MongoStore;
@@ -22,12 +23,12 @@ pub use self::redis::RedisStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "mysql")]
 pub use self::sql::MySqlStore;
-#[cfg(feature = "postgres")]
-pub use self::sql::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use self::sql::SqliteStore;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use self::sql::TableNameError;
+#[cfg(feature = "postgres")]
+pub use self::sql::{PostgresChanges, PostgresStore};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -38,6 +39,7 @@ mod cached;
 mod change;
 mod connect;
 mod erased;
+mod limit;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;

@@ -7,6 +7,7 @@ mod cached;
 mod conformance;
 #[cfg(feature = "testing")]
 mod histories;
+mod limit;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -12,7 +12,7 @@ use sqlx::{ColumnIndex, Database, Decode, Pool, Type};
 #[cfg(feature = "mysql")]
 pub use self::mysql::MySqlStore;
 #[cfg(feature = "postgres")]
-pub use self::postgres::PostgresStore;
+pub use self::postgres::{PostgresChanges, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 use super::{Cursor, Error, ErrorKind, Page, Result, Revision, Row};
@@ -84,7 +84,7 @@ impl<T> Statements<T> {
 struct Sql<DB: Database> {
     pool: Pool<DB>,
     table: String,
-    /// As they are in the engine's file.
+    /// As they are in the engine's file, with what was asked for besides.
     template: Statements<Cow<'static, str>>,
     /// The same with the table's name.
     statements: Statements<std::sync::Arc<str>>,

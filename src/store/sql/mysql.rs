@@ -64,6 +64,43 @@ WHERE `key` > ? ORDER BY `key` LIMIT ?"#;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # The pool
+///
+/// Choose sqlx's runtime and TLS by its own features, as `runtime-tokio`. Every
+/// connection must reach the primary, and be in autocommit mode, which is the
+/// server's default.
+///
+/// - `acquire_timeout`: how long a call waits for a connection, 30 seconds if left
+///   alone. Past it the error is [`ErrorKind::Unavailable`]; a few seconds are
+///   enough for a web server.
+/// - `test_before_acquire`: on if left alone, and one more round trip a call. Off,
+///   the first call on a connection that died in the pool is
+///   [`ErrorKind::Unavailable`].
+/// - `innodb_lock_wait_timeout`: how long a write waits for a row, 50 seconds if left
+///   alone. Only somebody else's transaction on the table can make it wait so long.
+///
+/// Every verb is one statement outside of any transaction, and one round trip once
+/// its connection has prepared it.
+///
+/// **Time limits.** sqlx has none for a statement that was sent: where the server's
+/// machine is lost, a call waits until the operating system gives the connection
+/// up (Linux: `net.ipv4.tcp_retries2`, about 15 minutes). Put a
+/// [`TimeLimit`](crate::store::TimeLimit) around the store.
+///
+/// **Isolation.** Right at each, from `READ UNCOMMITTED` to `SERIALIZABLE`. A
+/// statement that the server undoes to resolve a deadlock is tried again, up to 32
+/// times, and then [`ErrorKind::Unavailable`].
+///
+/// **Durability.** What is acknowledged is on disk, unless
+/// `innodb_flush_log_at_trx_commit` is not 1: then a crash of the server may undo the
+/// last second, so that someone who has just logged out may be logged in again. After
+/// a failover to an asynchronous replica the same.
+///
+/// **Size.** A body may be a little smaller than `max_allowed_packet`; a larger one
+/// is [`ErrorKind::TooLarge`]. Nothing is ever cut, in no `sql_mode`, because every
+/// column of the [`schema`](Self::schema) holds all that there can be; in a
+/// table of your own making see to that, and keep the strict mode.
 #[derive(Clone)]
 pub struct MySqlStore {
     sql: Arc<Sql<MySql>>,

@@ -1,12 +1,14 @@
 //! Sessions in a PostgreSQL database.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::postgres::PgListener;
+use sqlx::{Acquire, AssertSqlSafe, Postgres};
 
-use super::{Engine, Sql, failed};
-use crate::store::{ErrorKind, Result};
+use super::{Engine, Sql, Statements, TableNameError, checked, failed};
+use crate::store::{Change, Changes, ErrorKind, Result};
 
 const SCHEMA: &str = include_str!("postgres.sql");
 
@@ -64,6 +66,47 @@ WHERE key > $1 ORDER BY key LIMIT $2"#;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # The pool
+///
+/// Choose sqlx's runtime and TLS by its own features, as `runtime-tokio`. Every
+/// connection must reach the primary.
+///
+/// - `acquire_timeout`: how long a call waits for a connection, 30 seconds if left
+///   alone. Past it the error is [`ErrorKind::Unavailable`]; a few seconds are
+///   enough for a web server.
+/// - `test_before_acquire`: on if left alone, and one more round trip a call. Off,
+///   the first call on a connection that died in the pool is
+///   [`ErrorKind::Unavailable`].
+/// - `options([("statement_timeout", "5s")])`: how long the server works on one
+///   statement, and `lock_timeout` how long it waits for a lock. Neither helps
+///   against a server that is gone without a word: see below.
+/// - `options([("search_path", "shop")])`: the schema of the table.
+///
+/// Every verb is one statement outside of any transaction, and one round trip once
+/// its connection has prepared it.
+///
+/// **Time limits.** sqlx has none for a statement that was sent: where the server's
+/// machine is lost, a call waits until the operating system gives the connection
+/// up (Linux: `net.ipv4.tcp_retries2`, about 15 minutes). Put a
+/// [`TimeLimit`](crate::store::TimeLimit) around the store.
+///
+/// **Isolation.** Right at each. At `read committed`, which is the server's default,
+/// no statement has to be repeated; at `repeatable read` and `serializable`, one that
+/// meets another on the same row is tried again, up to 32 times, and then
+/// [`ErrorKind::Unavailable`].
+///
+/// **Durability.** What is acknowledged is on disk, unless `synchronous_commit` is
+/// off: then a crash of the server may undo the last writes, so that someone
+/// who has just logged out may be logged in again. After a failover to an
+/// asynchronous standby the same.
+///
+/// **PgBouncer** in transaction mode needs `max_prepared_statements` above 0, which
+/// it has since 1.21; sqlx prepares each statement in a round trip of its own,
+/// also the ones that it does not keep.
+///
+/// **Space.** Each write leaves a dead row for autovacuum, and moves an index entry
+/// if the deadline moves.
 #[derive(Clone)]
 pub struct PostgresStore {
     sql: Arc<Sql<Postgres>>,
@@ -96,6 +139,94 @@ impl PostgresStore {
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.sql.pool).await;
         done.map_err(failed::<Postgres>)?;
         Ok(())
+    }
+}
+
+impl PostgresStore {
+    /// Has every change of a record notify a channel, for [`changes`](Self::changes)
+    /// on other machines.
+    ///
+    /// `replace` and `end` say the key, within their one statement; the server sends
+    /// it once the change is committed. Off if not called, because commits that
+    /// notify wait for each other: the server puts them in one line.
+    ///
+    /// # Errors
+    ///
+    /// Unless the channel's name is as a table's may be.
+    pub fn notify_changes(self, channel: &str) -> Result<Self, TableNameError> {
+        let Sql { pool, table, template, .. } = &*self.sql;
+        let notify = format!("\nRETURNING pg_notify('{}', encode(key, 'hex'))", checked(channel)?);
+        let template = Statements {
+            replace: format!("{REPLACE}{notify}").into(),
+            end: format!("{END}{notify}").into(),
+            ..template.clone()
+        };
+        Ok(Self { sql: Sql::new(pool.clone(), table, template).into() })
+    }
+
+    /// Listens to what [`notify_changes`](Self::notify_changes) sends to a channel.
+    ///
+    /// It keeps one connection of the pool for itself, which must lead to the server
+    /// itself and not to PgBouncer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn changes(&self, channel: &str) -> Result<PostgresChanges> {
+        let mut listener =
+            PgListener::connect_with(&self.sql.pool).await.map_err(failed::<Postgres>)?;
+        listener.eager_reconnect(false);
+        listener.listen(channel).await.map_err(failed::<Postgres>)?;
+        Ok(PostgresChanges { listener, lost: false })
+    }
+}
+
+/// Changes in a [`PostgresStore`], as they are committed.
+///
+/// A connection that was lost is made again, and then [`Change::Missed`] comes
+/// first. That it is lost, the server or the operating system must say: of a machine
+/// that is gone without a word nobody hears for long, as sqlx asks for no
+/// keepalive. A cache that follows still needs its time limit.
+pub struct PostgresChanges {
+    listener: PgListener,
+    /// Whether something may have been missed, of which nobody was told yet.
+    lost: bool,
+}
+
+impl Changes for PostgresChanges {
+    async fn next(&mut self) -> Result<Change> {
+        loop {
+            if self.lost {
+                // Connects, if it must, and listens again.
+                match self.listener.acquire().await {
+                    Ok(_) => {
+                        self.lost = false;
+                        return Ok(Change::Missed);
+                    }
+                    Err(sqlx::Error::PoolTimedOut) => continue,
+                    Err(error) => return Err(failed::<Postgres>(error)),
+                }
+            }
+            match self.listener.try_recv().await {
+                // What is no key may stand for any.
+                Ok(Some(said)) => {
+                    return Ok(said.payload().parse().map_or(Change::Missed, Change::Key));
+                }
+                Ok(None) => self.lost = true,
+                Err(error) => {
+                    self.lost = true;
+                    if !matches!(error, sqlx::Error::Io(_)) {
+                        return Err(failed::<Postgres>(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PostgresChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresChanges").finish_non_exhaustive()
     }
 }
 

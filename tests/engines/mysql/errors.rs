@@ -110,6 +110,10 @@ async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_call_goes
     let pool = one.connect_with(options()).await.unwrap();
     let store = MySqlStore::new(pool.clone()).table("ended").unwrap();
     let id: u64 = sqlx::query_scalar("SELECT connection_id()").fetch_one(&pool).await.unwrap();
+    // Back in the pool, which looks at it once more.
+    while pool.num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
     admin.execute(AssertSqlSafe(format!("KILL {id}"))).await.unwrap();
     assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.load(&key(1)).await.unwrap(), None);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use typed_session::Record;
-use typed_session::store::{ErrorKind, Inserted, PostgresStore, Revision, Scan, Store};
+use typed_session::store::{ErrorKind, Inserted, PostgresStore, Revision, Scan, Store, TimeLimit};
 
 use super::{options, pool, store};
 use crate::{at, key, record, tombstone};
@@ -107,6 +107,10 @@ async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_call_goes
     let pool = one.connect_with(options()).await.unwrap();
     let store = PostgresStore::new(pool.clone()).table("ended").unwrap();
     let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&pool).await.unwrap();
+    // Back in the pool, which looks at it once more.
+    while pool.num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
     let end = format!("SELECT pg_terminate_backend({pid}, 5000)");
     admin.execute(AssertSqlSafe(end)).await.unwrap();
     assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -142,4 +146,22 @@ async fn what_a_constraint_refuses_is_not_shown() {
     for data in ["secret", "736563726574", "[115, 101", "abab"] {
         assert!(!text.contains(data), "{text}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_statement_that_is_never_answered_ends_by_the_time_limit() {
+    let (store, pool) = store("silent").await;
+    let mut lock = pool.begin().await.unwrap();
+    lock.execute("LOCK TABLE silent").await.unwrap();
+    let limit = Duration::from_millis(100);
+    let limited = TimeLimit::new(store, limit, tokio::time::sleep);
+    // More calls than the pool has connections.
+    for _ in 0..20 {
+        let error = limited.load(&key(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    lock.rollback().await.unwrap();
+    // And the connections are of use again.
+    while limited.load(&key(1)).await.is_err() {}
 }

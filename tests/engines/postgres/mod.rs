@@ -1,5 +1,6 @@
 //! What holds for the PostgreSQL store.
 
+mod changes;
 mod cleanup;
 mod contract;
 mod cost;
