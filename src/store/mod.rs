@@ -8,10 +8,11 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+pub use self::change::{Change, Changes};
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
-pub use self::redis::RedisStore;
+pub use self::redis::{RedisChanges, RedisStore};
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, TableNameError};
@@ -20,6 +21,7 @@ use crate::record::Record;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
+mod change;
 mod erased;
 mod memory;
 #[cfg(feature = "redis")]

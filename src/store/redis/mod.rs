@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 
+pub use self::changes::RedisChanges;
 use self::script::{Replicas, Scripts};
 use crate::id::SessionKey;
 use crate::subject::Subject;
 
+mod changes;
 mod error;
 mod row;
 mod scan;
@@ -95,6 +97,11 @@ impl<C> RedisStore<C> {
         // As a key is written: 64 hexadecimal digits.
         format!("{}{INDEX}{}", self.prefix, SessionKey::from_bytes(*subject.as_bytes()))
     }
+}
+
+/// The key of a record's name; an index's is none.
+fn key_of(name: &[u8], prefix: &str) -> Option<SessionKey> {
+    std::str::from_utf8(name.strip_prefix(prefix.as_bytes())?).ok()?.parse().ok()
 }
 
 const DEFAULT_PREFIX: &str = "typed-session:";
