@@ -680,3 +680,33 @@ async fn changes_are_heard_of_whoever_makes_them() {
     assert_eq!(lost.kind(), ErrorKind::Unavailable);
     assert_eq!(store.changes(&client).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
+
+/// The rights that the documentation of the store names.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn few_rights_are_enough() {
+    let server = Server::start(Kind::Redis);
+    let connection = connect(server.url()).await;
+    let rights = "ACL SETUSER app on nopass ~typed-session:* ~{*} \
+        +get +getrange +setrange +set +exists +pexpireat +zadd +zrem +zrange +time +eval +evalsha \
+        +scan +info +cluster|slots +wait +client|tracking";
+    let rights = rights.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _: String = ask(&connection, &rights).await;
+    let url = server.url().replace("redis://", "redis://app:any@");
+    for layout in [RedisStore::new, RedisStore::cluster] {
+        let limit = Duration::from_millis(10);
+        let store = layout(connect(&url).await).wait_for_replicas(0, limit);
+        suite().runs(3).run(async || store.clone()).await;
+        a_walk_finds_some(&store).await;
+        let client = Client::open(&*url).unwrap();
+        let mut changes = store.changes(&client).await.unwrap();
+        assert_eq!(heard(&mut changes).await, Some(Change::Missed));
+    }
+    let refused = redis::cmd("DBSIZE").exec_async(&mut connect(&url).await).await;
+    assert!(refused.is_err(), "the rights are not limited");
+}
+
+async fn a_walk_finds_some(store: &impl Scan) {
+    let _ = store.insert(&key(1), &live(1, Some(alice()))).await.unwrap();
+    assert!(walk(store, 1000).await.contains_key(&key(1)));
+}

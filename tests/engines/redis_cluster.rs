@@ -322,6 +322,23 @@ async fn replicated() -> (Server, ClusterConnection) {
     (server, connection)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_cluster_that_does_not_answer_is_unavailable_within_the_time_limit() {
+    let server = tokio::task::block_in_place(|| Server::start(Kind::RedisCluster));
+    let limit = Duration::from_millis(500);
+    let client = ClusterClientBuilder::new(server.urls()).response_timeout(limit).build().unwrap();
+    let store = RedisStore::cluster(client.get_async_connection().await.unwrap());
+    let _ = store.insert(&key(1), &live(1, None)).await.unwrap();
+    tokio::task::block_in_place(|| server.pause());
+    for number in 0..6 {
+        let began = Instant::now();
+        let error = store.load(&key(number)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(began.elapsed() < 4 * limit, "{:?}", began.elapsed());
+    }
+}
+
 /// What the writers of a failover saw.
 #[derive(Default)]
 struct Seen {
