@@ -29,6 +29,8 @@ async fn connect(url: &str) -> MultiplexedConnection {
 
 async fn connect_within(url: &str, limit: Option<Duration>) -> MultiplexedConnection {
     let config = AsyncConnectionConfig::new().set_response_timeout(limit);
+    // A busy machine may take its time.
+    let config = config.set_connection_timeout(None);
     let client = Client::open(url).unwrap();
     client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
