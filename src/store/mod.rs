@@ -19,7 +19,7 @@ pub use self::memory::MemoryStore;
 #[cfg(feature = "mongodb")]
 pub use self::mongodb::MongoStore;
 #[cfg(feature = "redis")]
-pub use self::redis::RedisStore;
+pub use self::redis::{RedisChanges, RedisStore};
 pub use self::scan::{Cursor, Page, Row, Scan};
 #[cfg(feature = "mysql")]
 pub use self::sql::MySqlStore;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use typed_session::store::{
-    Body, ErrorKind, Inserted, RedisStore, Replaced, Revision, Row, Scan, Store,
+    Body, Change, Changes, ErrorKind, Inserted, RedisStore, Replaced, Revision, Row, Scan, Store,
 };
 use typed_session::testing::conformance::Suite;
 use typed_session::{Clock, Record, SessionKey, Subject, SystemClock, Timestamp};
@@ -29,6 +29,8 @@ async fn connect(url: &str) -> MultiplexedConnection {
 
 async fn connect_within(url: &str, limit: Option<Duration>) -> MultiplexedConnection {
     let config = AsyncConnectionConfig::new().set_response_timeout(limit);
+    // A busy machine may take its time.
+    let config = config.set_connection_timeout(None);
     let client = Client::open(url).unwrap();
     client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
@@ -624,4 +626,89 @@ async fn a_session_takes_little_memory() {
         "20,000 users with one session each: {} bytes a session",
         (used().await - before) / 20_000
     );
+}
+
+/// The next change, or nothing if there is none for a while.
+async fn heard(changes: &mut impl Changes) -> Option<Change> {
+    let next = tokio::time::timeout(Duration::from_millis(300), changes.next());
+    next.await.ok().map(Result::unwrap)
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn changes_are_heard_of_whoever_makes_them() {
+    let server = Server::start(Kind::Redis);
+    let client = Client::open(server.url()).unwrap();
+    let store = RedisStore::new(connect(server.url()).await).prefix("ours:");
+    let mut changes = store.changes(&client).await.unwrap();
+    assert_eq!(heard(&mut changes).await, Some(Change::Missed), "what was before");
+    let key = key(1);
+    let it = Some(Change::Key(key));
+    let _ = store.insert(&key, &live(1, Some(alice()))).await.unwrap();
+    assert_eq!(heard(&mut changes).await, it);
+    let _ = store.replace(&key, Revision::from_u64(1), &live(2, Some(bob()))).await.unwrap();
+    assert_eq!(heard(&mut changes).await, it);
+    store.touch(&key, Revision::from_u64(2), now().plus(80 * MINUTE)).await.unwrap();
+    assert_eq!(heard(&mut changes).await, it);
+    store.end(&key, &tombstone(now().plus(MINUTE))).await.unwrap();
+    assert_eq!(heard(&mut changes).await, it);
+    // Not of another store, and not of what changes nothing.
+    let other = RedisStore::new(connect(server.url()).await).prefix("theirs:");
+    let _ = other.insert(&key, &live(1, None)).await.unwrap();
+    let _ = store.load(&key).await.unwrap();
+    let _ = store.insert(&key, &live(1, None)).await.unwrap();
+    assert_eq!(heard(&mut changes).await, None);
+    // Of expiry.
+    let soon = record(1, None, now().plus(Duration::from_millis(50)));
+    let _ = store.insert(&self::key(2), &soon).await.unwrap();
+    assert_eq!(heard(&mut changes).await, Some(Change::Key(self::key(2))), "written");
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(store.load(&self::key(2)).await.unwrap(), None);
+    assert_eq!(heard(&mut changes).await, Some(Change::Key(self::key(2))), "expired");
+    let _: String = ask(&connect(server.url()).await, "FLUSHALL").await;
+    assert_eq!(heard(&mut changes).await, Some(Change::Missed));
+    // More than anybody wants to hear one by one.
+    for number in 100..10_200 {
+        let _ = store.insert(&self::key(number), &live(1, None)).await.unwrap();
+    }
+    assert_eq!(heard(&mut changes).await, Some(Change::Missed));
+    server.kill();
+    let lost = loop {
+        match changes.next().await {
+            Ok(Change::Key(_) | Change::Missed) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(lost.kind(), ErrorKind::Unavailable);
+    assert_eq!(store.changes(&client).await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+/// The rights that the documentation of the store names.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn few_rights_are_enough() {
+    let server = Server::start(Kind::Redis);
+    let connection = connect(server.url()).await;
+    let rights = "ACL SETUSER app on nopass ~typed-session:* ~{*} \
+        +get +getrange +setrange +set +exists +pexpireat +zadd +zrem +zrange +time +eval +evalsha \
+        +scan +info +cluster|slots +wait +client|tracking";
+    let rights = rights.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _: String = ask(&connection, &rights).await;
+    let url = server.url().replace("redis://", "redis://app:any@");
+    for layout in [RedisStore::new, RedisStore::cluster] {
+        let limit = Duration::from_millis(10);
+        let store = layout(connect(&url).await).wait_for_replicas(0, limit);
+        suite().runs(3).run(async || store.clone()).await;
+        a_walk_finds_some(&store).await;
+        let client = Client::open(&*url).unwrap();
+        let mut changes = store.changes(&client).await.unwrap();
+        assert_eq!(heard(&mut changes).await, Some(Change::Missed));
+    }
+    let refused = redis::cmd("DBSIZE").exec_async(&mut connect(&url).await).await;
+    assert!(refused.is_err(), "the rights are not limited");
+}
+
+async fn a_walk_finds_some(store: &impl Scan) {
+    let _ = store.insert(&key(1), &live(1, Some(alice()))).await.unwrap();
+    assert!(walk(store, 1000).await.contains_key(&key(1)));
 }

@@ -6,7 +6,6 @@ use redis::aio::ConnectionLike;
 use super::error::failed;
 use super::verbs::unasked;
 use super::{Layout, RedisStore, row};
-use crate::id::SessionKey;
 use crate::store::{Cursor, Error, ErrorKind, Page, Result, Row, Scan};
 
 impl<C> Scan for RedisStore<C>
@@ -89,15 +88,11 @@ where
                 return Err(unasked());
             };
             // Somebody else's key, or a record that is gone since it was named.
-            if let Some(key) = self.key_of(name).filter(|_| !head.is_empty()) {
+            if let Some(key) = super::key_of(name, &self.prefix).filter(|_| !head.is_empty()) {
                 rows.push(row::row_of(key, head)?);
             }
         }
         Ok((rows, next))
-    }
-
-    fn key_of(&self, name: &[u8]) -> Option<SessionKey> {
-        std::str::from_utf8(name.strip_prefix(self.prefix.as_bytes())?).ok()?.parse().ok()
     }
 
     /// The lowest slot of the primary that comes after the one with this lowest slot.
