@@ -3,12 +3,11 @@
 //! [`SurrealStore`] works on a connection of yours, to a server or to an engine in the process.
 
 use std::fmt;
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
 use surrealdb::types::{
-    Bytes, Number, Object, QueryError, RecordId, RecordIdKey, RecordIdKeyRange, Value,
+    Bytes, ErrorDetails, Number, Object, QueryError, RecordId, RecordIdKey, RecordIdKeyRange, Value,
 };
 use surrealdb::{Connection, Surreal};
 use typed_session::store::{
@@ -168,7 +167,7 @@ impl<C: Connection> SurrealStore<C> {
         let mut tries = 1;
         loop {
             let query = self.connection.query(statement).bind(values.clone());
-            let answer = match query.into_future().await {
+            let answer = match query.await {
                 Ok(mut answers) => answers.take::<Value>(0),
                 Err(error) => Err(error),
             };
@@ -192,7 +191,7 @@ impl<C: Connection> SurrealStore<C> {
     }
 
     fn id(&self, key: &SessionKey) -> RecordId {
-        RecordId::new(&*self.table, text(key))
+        RecordId::new(&*self.table, hex(key.as_bytes()))
     }
 }
 
@@ -290,7 +289,7 @@ impl<C: Connection> Store for SurrealStore<C> {
             None => RecordId::new(&*self.table, ""),
         };
         let values = values([
-            ("subject", bytes(subject.as_bytes())),
+            ("subject", Value::String(hex(subject.as_bytes()))),
             ("after", Value::RecordId(after)),
             ("limit", int(i64::try_from(limit).unwrap_or(i64::MAX))),
         ]);
@@ -334,7 +333,7 @@ impl<C: Connection> Scan for SurrealStore<C> {
         let rows = rows(self.run(SCAN, values).await?)?;
         let rows: Vec<Row> = rows.iter().map(row).collect::<Result<_>>()?;
         let last = rows.last().filter(|_| rows.len() == limit);
-        let next = last.map(|row| Cursor::from_bytes(text(&row.key)));
+        let next = last.map(|row| Cursor::from_bytes(hex(row.key.as_bytes())));
         Ok(Page { rows, next })
     }
 }
@@ -362,21 +361,35 @@ fn content(record: &Record) -> Value {
         ("body", bytes(&record.body)),
     ]);
     if let Some(subject) = &record.subject {
-        content.insert("subject", bytes(subject.as_bytes()));
+        content.insert("subject", Value::String(hex(subject.as_bytes())));
     }
     Value::Object(content)
 }
 
-/// A key as 64 hexadecimal digits, whose order is that of the bytes.
-fn text(key: &SessionKey) -> String {
+/// 64 hexadecimal digits, whose order is that of the bytes. Not bytes, because no index is used
+/// for those.
+fn hex(bytes: &[u8; 32]) -> String {
     use fmt::Write;
 
     let mut text = String::with_capacity(64);
-    for byte in key.as_bytes() {
+    for byte in bytes {
         // Writing to a `String` does not fail.
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    // One way to write it: what is read is what is found by its text.
+    let digits = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if text.len() != 64 || !text.as_bytes().iter().all(digits) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 fn rows(answer: Value) -> Result<Vec<Value>> {
@@ -412,10 +425,9 @@ fn row(there: &Value) -> Result<Row> {
     }
     let subject = match field(there, "subject") {
         Value::None => None,
-        Value::Bytes(bytes) => match bytes.as_ref().try_into() {
-            Ok(hash) => Some(Subject::from_hash(hash)),
-            Err(_) => return Err(senseless("subject")),
-        },
+        Value::String(text) => {
+            Some(Subject::from_hash(unhex(text).ok_or_else(|| senseless("subject"))?))
+        }
         _ => return Err(senseless("subject")),
     };
     let expires_at = Timestamp::from_millis(number("expires_at")?);
@@ -430,23 +442,12 @@ fn field<'a>(row: &'a Value, name: &str) -> &'a Value {
 }
 
 fn key(row: &Value) -> Result<SessionKey> {
-    let Value::RecordId(RecordId { key: RecordIdKey::String(text), .. }) = field(row, "id") else {
-        return Err(senseless("id"));
-    };
-    let mut key = [0; 32];
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return Err(senseless("id"));
+    match field(row, "id") {
+        Value::RecordId(RecordId { key: RecordIdKey::String(text), .. }) => {
+            unhex(text).map(SessionKey::from_bytes).ok_or_else(|| senseless("id"))
+        }
+        _ => Err(senseless("id")),
     }
-    for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
-        let pair = std::str::from_utf8(pair).ok();
-        let pair = pair
-            .filter(|pair| pair.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')));
-        *byte = pair
-            .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-            .ok_or_else(|| senseless("id"))?;
-    }
-    Ok(SessionKey::from_bytes(key))
 }
 
 fn senseless(field: &'static str) -> Error {
@@ -481,14 +482,16 @@ fn is_conflict(error: &surrealdb::Error) -> bool {
 }
 
 fn failed(error: surrealdb::Error) -> Error {
-    let unavailable = error.is_connection()
-        || matches!(
-            error.query_details(),
-            Some(
-                QueryError::TransactionConflict
-                    | QueryError::TimedOut { .. }
-                    | QueryError::Cancelled
-            )
-        );
-    Error::new(if unavailable { ErrorKind::Unavailable } else { ErrorKind::Other }, error)
+    let kind = match error.details() {
+        ErrorDetails::Connection(_) => ErrorKind::Unavailable,
+        // Without details it is a commit of which nobody knows what became.
+        ErrorDetails::Query(None | Some(QueryError::TransactionConflict)) => ErrorKind::Unavailable,
+        ErrorDetails::Query(Some(QueryError::TimedOut { .. } | QueryError::Cancelled)) => {
+            ErrorKind::Unavailable
+        }
+        // The engine has no other word for it.
+        _ if error.message().contains("too large") => ErrorKind::TooLarge,
+        _ => ErrorKind::Other,
+    };
+    Error::new(kind, error)
 }
