@@ -76,6 +76,7 @@
 //! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
 //! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
+//! | `cache` | `store::Cached`: records in the process, in front of any store |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test |
@@ -170,7 +171,7 @@ pub use crate::record::{Body, Record, Revision};
 
 // Time and randomness, which are arguments everywhere else.
 pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
-pub use crate::time::{Clock, SystemClock, Timestamp};
+pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 
 // What an adapter needs, and the adapters.
 #[cfg(feature = "axum")]

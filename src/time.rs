@@ -1,11 +1,11 @@
 //! Points in time, and the clock that is asked for them.
 //!
 //! Time is a value here: the core is handed `now` and never asks for it. The
-//! one place that reads the system's clock is [`SystemClock`].
+//! places that read the system's clocks are [`SystemClock`] and [`SteadyClock`].
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z.
 ///
@@ -119,6 +119,29 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
+    }
+}
+
+/// A clock that nobody sets: it tells how long it has been running.
+///
+/// Its times begin with 0 when it is made. They are good for comparing with each
+/// other and with nothing else, so it is no clock for a layer. Whether it goes on
+/// while the machine sleeps is up to the operating system.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock(Instant);
+
+impl SteadyClock {
+    /// Starts a clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads this clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(millis(self.0.elapsed()))
     }
 }
 

@@ -1,170 +1,73 @@
-//! A store of one's own, on redb, a key-value engine inside the process: seven verbs, each in one
-//! transaction. The documentation of `Store` is what they must do; `main` holds them to it.
-//!
-//!     cargo run --example custom-store
-
-use std::ops::Bound::{Excluded, Included};
-use std::sync::Arc;
-
-use redb::{Database, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
-use tokio::task::spawn_blocking;
+//! A store of one's own, complete: seven verbs, each one statement. What they must do is in the
+//! documentation of `Store`, and `main` holds them to it: `cargo run --example custom-store`.
+use sqlx::SqlitePool;
 use typed_session::store::{Body, Error, ErrorKind, Inserted, Replaced, Result, Revision, Store};
 use typed_session::{Record, SessionKey, Subject, Timestamp};
 
-type Bytes = &'static [u8; 32];
-type Row = (i64, Option<Bytes>, i64, &'static [u8]); // revision, subject, expires_at, body
-const RECORDS: TableDefinition<Bytes, Row> = TableDefinition::new("records");
-// Two indexes, of keys by subject and by deadline. redb keeps them in order.
-const SUBJECTS: TableDefinition<(Bytes, Bytes), ()> = TableDefinition::new("subjects");
-const DEADLINES: TableDefinition<(i64, Bytes), ()> = TableDefinition::new("deadlines");
+const SCHEMA: &str = "CREATE TABLE sessions (key BLOB PRIMARY KEY, revision INT NOT NULL,
+        subject BLOB, expires_at INT NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX a ON sessions (subject, key); CREATE INDEX b ON sessions (expires_at)";
+const LOAD: &str = "SELECT revision, subject, expires_at, body FROM sessions WHERE key = ?";
+const INSERT: &str = "INSERT INTO sessions VALUES (?1, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+// The one condition by which no update is lost, and nothing that has ended comes back.
+const REPLACE: &str = "UPDATE sessions SET (revision, subject, expires_at, body) = (?3, ?4, ?5, ?6)
+    WHERE key = ?1 AND revision = ?2";
+const TOUCH: &str = "UPDATE sessions SET expires_at = ?3
+    WHERE key = ?1 AND revision = ?2 AND expires_at < ?3";
+const END: &str = "INSERT INTO sessions VALUES (?1, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET
+    expires_at = iif(revision = ?3, max(expires_at, ?5), ?5), revision = ?3, subject = ?4, body = ?6";
+const KEYS_OF: &str = "SELECT key FROM sessions WHERE subject = ? AND key > ? ORDER BY key LIMIT ?";
+const REMOVE_EXPIRED: &str = "DELETE FROM sessions WHERE key IN
+    (SELECT key FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
 
-struct RedbStore(Arc<Database>);
-
-impl RedbStore {
-    async fn new(database: Database) -> Result<Self> {
-        let store = Self(Arc::new(database));
-        store.write(|_| Ok(())).await?; // makes the tables
-        Ok(store)
-    }
-
-    /// Runs a verb where it may wait for the disk. Who drops the future does not stop it: the verb
-    /// still happens, as a whole.
-    async fn run<T: Send + 'static>(
-        &self,
-        verb: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Result<T> {
-        let database = Arc::clone(&self.0);
-        let answer = spawn_blocking(move || verb(&database)).await;
-        answer.map_err(|panic| Error::new(ErrorKind::Other, panic))?.map_err(|error| {
-            let kind = match error {
-                redb::Error::Io(_) | redb::Error::PreviousIo => ErrorKind::Unavailable,
-                redb::Error::Corrupted(_) => ErrorKind::Corrupt,
-                redb::Error::ValueTooLarge(_) => ErrorKind::TooLarge,
-                _ => ErrorKind::Other,
-            };
-            Error::new(kind, error)
-        })
-    }
-
-    /// Runs a verb in one transaction. redb lets one writer in at a time, so what a verb has read is
-    /// still true when it writes; and without the commit nothing has happened.
-    async fn write<T: Send + 'static>(
-        &self,
-        verb: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
-    ) -> Result<T> {
-        self.run(|database| {
-            let transaction = database.begin_write()?;
-            let answer = verb(&mut Tables {
-                records: transaction.open_table(RECORDS)?,
-                subjects: transaction.open_table(SUBJECTS)?,
-                deadlines: transaction.open_table(DEADLINES)?,
-            })?;
-            transaction.commit()?;
-            Ok(answer)
-        })
-        .await
+struct MyStore(SqlitePool);
+impl MyStore {
+    /// Puts a record in the place of what is at a revision, and says how many rows that changed.
+    async fn put(&self, sql: &'static str, key: &SessionKey, at: i64, new: &Record) -> Result<u64> {
+        let subject = new.subject.as_ref().map(|subject| &subject.as_bytes()[..]);
+        let query = sqlx::query(sql).bind(&key.as_bytes()[..]).bind(at).bind(new.revision.as_i64());
+        let query = query.bind(subject).bind(new.expires_at.as_millis()).bind(&new.body[..]);
+        Ok(query.execute(&self.0).await.map_err(failed)?.rows_affected())
     }
 }
 
-struct Tables<'t> {
-    records: Table<'t, Bytes, Row>,
-    subjects: Table<'t, (Bytes, Bytes), ()>,
-    deadlines: Table<'t, (i64, Bytes), ()>,
+/// Says what the caller can do about it. Engines know more cases than these.
+fn failed(error: sqlx::Error) -> Error {
+    let is_outage = matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut);
+    Error::new(if is_outage { ErrorKind::Unavailable } else { ErrorKind::Other }, error)
 }
 
-impl Tables<'_> {
-    /// Puts a record under a key, or none, in the place of what is there.
-    fn put(&mut self, key: &SessionKey, new: Option<&Record>) -> Result<(), StorageError> {
-        let old = get(&self.records, key)?;
-        let key = key.as_bytes();
-        if let Some(Record { subject, expires_at, .. }) = old {
-            self.records.remove(key)?;
-            self.deadlines.remove((expires_at.as_millis(), key))?;
-            if let Some(subject) = subject {
-                self.subjects.remove((subject.as_bytes(), key))?;
-            }
-        }
-        if let Some(Record { revision, subject, expires_at, body }) = new {
-            let (subject, at) = (subject.as_ref().map(Subject::as_bytes), expires_at.as_millis());
-            self.records.insert(key, (revision.as_i64(), subject, at, &**body))?;
-            self.deadlines.insert((at, key), ())?;
-            if let Some(subject) = subject {
-                self.subjects.insert((subject, key), ())?;
-            }
-        }
-        Ok(())
-    }
+fn hash(bytes: Vec<u8>) -> Result<[u8; 32]> {
+    bytes.try_into().map_err(|_| ErrorKind::Corrupt.into())
 }
 
-fn get(
-    records: &impl ReadableTable<Bytes, Row>,
-    key: &SessionKey,
-) -> Result<Option<Record>, StorageError> {
-    Ok(records.get(key.as_bytes())?.map(|row| {
-        let (revision, subject, expires_at, body) = row.value();
-        Record {
-            revision: Revision::from_i64(revision),
-            subject: subject.map(|hash| Subject::from_hash(*hash)),
-            expires_at: Timestamp::from_millis(expires_at),
-            body: Body(body.to_vec()),
-        }
-    }))
-}
-
-impl Store for RedbStore {
+impl Store for MyStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
-        let key = *key;
-        // Expired or not: whether a record still counts is the library's affair.
-        self.run(move |database| Ok(get(&database.begin_read()?.open_table(RECORDS)?, &key)?)).await
+        let row = sqlx::query_as(LOAD).bind(&key.as_bytes()[..]).fetch_optional(&self.0).await;
+        let row: Option<(_, Option<_>, _, _)> = row.map_err(failed)?;
+        let Some((revision, subject, at, body)) = row else { return Ok(None) };
+        let subject = subject.map(hash).transpose()?.map(Subject::from_hash);
+        let (revision, at) = (Revision::from_i64(revision), Timestamp::from_millis(at));
+        Ok(Some(Record { revision, subject, expires_at: at, body: Body(body) }))
     }
 
-    async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
-        let (key, record) = (*key, record.clone());
-        self.write(move |tables| {
-            if get(&tables.records, &key)?.is_some() {
-                return Ok(Inserted::Exists);
-            }
-            tables.put(&key, Some(&record))?;
-            Ok(Inserted::Created)
-        })
-        .await
+    async fn insert(&self, key: &SessionKey, new: &Record) -> Result<Inserted> {
+        let created = self.put(INSERT, key, 0, new).await? == 1;
+        Ok(if created { Inserted::Created } else { Inserted::Exists })
     }
 
-    async fn replace(&self, key: &SessionKey, at: Revision, record: &Record) -> Result<Replaced> {
-        let (key, record) = (*key, record.clone());
-        self.write(move |tables| match get(&tables.records, &key)? {
-            // The one line that no update is lost by, and nothing ended comes back by.
-            Some(old) if old.revision == at => {
-                tables.put(&key, Some(&record))?;
-                Ok(Replaced::Done)
-            }
-            other => Ok(Replaced::Conflict(other)),
-        })
-        .await
+    async fn replace(&self, key: &SessionKey, at: Revision, new: &Record) -> Result<Replaced> {
+        let done = self.put(REPLACE, key, at.as_i64(), new).await? == 1;
+        Ok(if done { Replaced::Done } else { Replaced::Conflict(self.load(key).await?) })
     }
 
-    async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
-        let key = *key;
-        self.write(move |tables| match get(&tables.records, &key)? {
-            Some(old) if old.revision == at && old.expires_at < expires_at => {
-                Ok(tables.put(&key, Some(&Record { expires_at, ..old }))?)
-            }
-            _ => Ok(()), // absent, changed meanwhile, or good for longer: no error
-        })
-        .await
+    async fn touch(&self, key: &SessionKey, at: Revision, until: Timestamp) -> Result<()> {
+        let query = sqlx::query(TOUCH).bind(&key.as_bytes()[..]).bind(at.as_i64());
+        query.bind(until.as_millis()).execute(&self.0).await.map_err(failed).map(drop)
     }
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
-        let (key, mut tombstone) = (*key, tombstone.clone());
-        self.write(move |tables| {
-            if let Some(old) = get(&tables.records, &key)?
-                && old.revision == Revision::ENDED
-            {
-                tombstone.expires_at = tombstone.expires_at.max(old.expires_at);
-            }
-            Ok(tables.put(&key, Some(&tombstone))?)
-        })
-        .await
+        self.put(END, key, 0, tombstone).await.map(drop)
     }
 
     async fn sessions_of(
@@ -173,45 +76,24 @@ impl Store for RedbStore {
         after: Option<&SessionKey>,
         limit: usize,
     ) -> Result<Vec<SessionKey>> {
-        let (subject, after) = (*subject, after.copied());
-        self.run(move |database| {
-            let subject = subject.as_bytes();
-            let first = match &after {
-                Some(key) => Excluded((subject, key.as_bytes())),
-                None => Included((subject, &[0; 32])),
-            };
-            let subjects = database.begin_read()?.open_table(SUBJECTS)?;
-            let found = subjects.range((first, Included((subject, &[0xff; 32]))))?.take(limit);
-            found.map(|entry| Ok(SessionKey::from_bytes(*entry?.0.value().1))).collect()
-        })
-        .await
+        let after = after.map_or(&[][..], |key| key.as_bytes()); // all are greater than no bytes
+        let keys = sqlx::query_scalar(KEYS_OF).bind(&subject.as_bytes()[..]).bind(after);
+        let keys = keys.bind(limit as i64).fetch_all(&self.0).await.map_err(failed)?;
+        keys.into_iter().map(|key| Ok(SessionKey::from_bytes(hash(key)?))).collect()
     }
 
     async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {
-        self.write(move |tables| {
-            let expired = tables.deadlines.range(..=(now.as_millis(), &[0xff; 32]))?.take(limit);
-            let keys = expired.map(|entry| Ok(SessionKey::from_bytes(*entry?.0.value().1)));
-            let keys = keys.collect::<Result<Vec<_>, StorageError>>()?;
-            keys.iter().try_for_each(|key| tables.put(key, None))?;
-            Ok(keys.len())
-        })
-        .await
+        let query = sqlx::query(REMOVE_EXPIRED).bind(now.as_millis()).bind(limit as i64);
+        Ok(query.execute(&self.0).await.map_err(failed)?.rows_affected() as usize)
     }
 }
 
-/// The whole contract in one line: a rule that is broken is a panic that names it.
 #[tokio::main]
 async fn main() {
-    typed_session::testing::conformance::run(async || {
-        let in_memory = redb::backends::InMemoryBackend::new(); // a file: `Database::create(path)`
-        let database = Database::builder().create_with_backend(in_memory).expect("no database");
-        RedbStore::new(database).await.expect("no tables")
-    })
-    .await;
-    println!("redb keeps the contract");
-}
-
-#[test]
-fn redb_keeps_the_contract() {
-    main();
+    let folder = tempfile::tempdir().expect("no folder");
+    let url = format!("sqlite:{}/db?mode=rwc", folder.path().display());
+    let pool = SqlitePool::connect(&url).await.expect("no database");
+    sqlx::raw_sql(SCHEMA).execute(&pool).await.expect("no table");
+    typed_session::testing::conformance::run(async || MyStore(pool.clone())).await;
+    println!("it keeps the contract"); // a rule that is broken is a panic that names it
 }

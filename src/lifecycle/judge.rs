@@ -57,6 +57,21 @@ impl<T> Judgement<T> {
             Self::Reused(_) => Verdict::Superseded,
         }
     }
+
+    /// Tells whether a newer record could make no difference that matters here.
+    ///
+    /// Where a record is remembered, another machine may have changed it since.
+    pub(super) fn stands(&self) -> bool {
+        match self {
+            // What was written meanwhile, a commit will find. Not while a new id is on
+            // offer: it would be offered again after a login, and cost the login.
+            Self::Live(held, _) => held.live.ids.successor.is_none(),
+            // Nothing replaces a tombstone.
+            Self::Dead(verdict) => matches!(verdict, Verdict::Ended(_)),
+            // The id may be newer than the record, and so may be the deadline.
+            Self::Unreadable(_) | Self::Reused(_) => false,
+        }
+    }
 }
 
 /// Judges an id by the record under its key.

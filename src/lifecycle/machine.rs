@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::id::{SessionId, SessionKey};
 use crate::lifetime::{CookieLifetime, Lifetime};
 use crate::record::Record;
-use crate::store::{self, Inserted, Replaced};
+use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};
 
@@ -308,7 +308,7 @@ impl<T: SessionData> Machine<T> {
             Some(id) => {
                 let key = id.key();
                 self.asked = Asked::Candidate(index, key, verdict, unreadable);
-                Ok(Step::Call(Call::Load { key }))
+                Ok(Step::Call(Call::Recall { key }))
             }
             None => {
                 if verdict == Verdict::Malformed {
@@ -327,12 +327,20 @@ impl<T: SessionData> Machine<T> {
         key: SessionKey,
         best: Verdict,
         unreadable: Option<Arc<Held>>,
-        answer: store::Result<Option<Record>>,
+        answer: store::Result<Recalled>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         let Some(id) = self.candidates.get(index) else { return Ok(Step::Done) };
         let judgement = match answer {
-            Ok(record) => judge(id, key, record, cx),
+            Ok(Recalled::Current(record)) => judge(id, key, record, cx),
+            Ok(Recalled::Remembered(record)) => {
+                let judgement = judge(id, key, record, cx);
+                if !judgement.stands() {
+                    self.asked = Asked::Candidate(index, key, best, unreadable);
+                    return Ok(Step::Call(Call::Load { key }));
+                }
+                judgement
+            }
             // A row that makes no sense must not be an outage for ever.
             Err(error) if error.kind() == store::ErrorKind::Corrupt => {
                 let error = Error::Store(error);
@@ -492,8 +500,12 @@ impl<T: SessionData> Machine<T> {
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match (std::mem::replace(&mut self.asked, Asked::Nothing), answer) {
+            (Asked::Candidate(index, key, best, unreadable), Ok(Answer::Recalled(recalled))) => {
+                self.candidate_loaded(index, key, best, unreadable, Ok(recalled), cx)
+            }
             (Asked::Candidate(index, key, best, unreadable), Ok(Answer::Loaded(record))) => {
-                self.candidate_loaded(index, key, best, unreadable, Ok(record), cx)
+                let current = Ok(Recalled::Current(record));
+                self.candidate_loaded(index, key, best, unreadable, current, cx)
             }
             (Asked::Candidate(index, key, best, unreadable), Err(error)) => {
                 self.candidate_loaded(index, key, best, unreadable, Err(error), cx)
@@ -501,7 +513,8 @@ impl<T: SessionData> Machine<T> {
             (Asked::EndOfReused(key, index, unreadable), answer) => match answer {
                 Ok(Answer::Replaced(Replaced::Conflict(record))) => {
                     let best = Verdict::Superseded;
-                    self.candidate_loaded(index, key, best, unreadable, Ok(record), cx)
+                    let current = Ok(Recalled::Current(record));
+                    self.candidate_loaded(index, key, best, unreadable, current, cx)
                 }
                 Ok(_) => {
                     cx.observer.event(&Event::Ended { key, reason: EndReason::IdReused });

@@ -16,7 +16,7 @@ use crate::event::Observer;
 use crate::id::SessionKey;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
-use crate::store::{self, Inserted, Replaced};
+use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::verdict::EndReason;
 
@@ -137,6 +137,7 @@ impl Default for Rotation {
 /// What the store is to be asked.
 #[derive(Debug)]
 pub(crate) enum Call {
+    Recall { key: SessionKey },
     Load { key: SessionKey },
     Insert { held: Arc<Held> },
     Replace { held: Arc<Held>, expected: Revision },
@@ -148,6 +149,7 @@ pub(crate) enum Call {
 /// What the store said.
 #[derive(Debug)]
 pub(crate) enum Answer {
+    Recalled(Recalled),
     Loaded(Option<Record>),
     Inserted(Inserted),
     Replaced(Replaced),
@@ -158,6 +160,7 @@ pub(crate) enum Answer {
 impl Call {
     pub(crate) async fn perform<S: store::Store>(&self, store: &S) -> store::Result<Answer> {
         Ok(match self {
+            Self::Recall { key } => Answer::Recalled(store.recall(key).await?),
             Self::Load { key } => Answer::Loaded(store.load(key).await?),
             Self::Insert { held } => Answer::Inserted(store.insert(&held.key, &held.record).await?),
             Self::Replace { held, expected } => {

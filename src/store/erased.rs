@@ -1,11 +1,14 @@
 //! The object-safe twin of [`Store`], for a store chosen at run time.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Inserted, Replaced, Result, Revision, Store};
+use super::{
+    Cursor, Error, ErrorKind, Inserted, Page, Recalled, Replaced, Result, Revision, Scan, Store,
+};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -17,6 +20,7 @@ use crate::time::Timestamp;
 #[async_trait]
 trait ErasedStore: Send + Sync + 'static {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>>;
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled>;
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted>;
     async fn replace(
         &self,
@@ -39,6 +43,10 @@ trait ErasedStore: Send + Sync + 'static {
 impl<S: Store> ErasedStore for S {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         Store::load(self, key).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        Store::recall(self, key).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
@@ -76,9 +84,23 @@ impl<S: Store> ErasedStore for S {
     }
 }
 
+/// [`Scan`] alone, callable through `dyn`.
+#[async_trait]
+trait ErasedScan: Send + Sync + 'static {
+    async fn scan(&self, from: Option<&Cursor>, limit: usize) -> Result<Page>;
+}
+
+#[async_trait]
+impl<S: Scan> ErasedScan for S {
+    async fn scan(&self, from: Option<&Cursor>, limit: usize) -> Result<Page> {
+        Scan::scan(self, from, limit).await
+    }
+}
+
 /// Any store at all, chosen at run time; itself a [`Store`], and cheap to clone.
 ///
-/// Each call costs one more heap allocation than a call of the store itself.
+/// Each call costs one more heap allocation than a call of the store itself. One is
+/// made of a store, or [connected to](Self::connect) by a URL.
 ///
 /// ```
 /// use typed_session::store::{DynStore, MemoryStore};
@@ -91,12 +113,56 @@ impl<S: Store> ErasedStore for S {
 /// # let _ = store;
 /// ```
 #[derive(Clone)]
-pub struct DynStore(Arc<dyn ErasedStore>);
+pub struct DynStore {
+    store: Arc<dyn ErasedStore>,
+    scan: Option<Arc<dyn ErasedScan>>,
+    migrate: Option<Migrate>,
+}
+
+/// Makes the tables of the store that it belongs to.
+type Migrate = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
 
 impl DynStore {
     /// Hides a store's type.
+    ///
+    /// It cannot be [walked through](Scan) any more; for that, see
+    /// [`scannable`](Self::scannable).
     pub fn new(store: impl Store) -> Self {
-        Self(Arc::new(store))
+        Self { store: Arc::new(store), scan: None, migrate: None }
+    }
+
+    /// Hides the type of a store that can be walked through.
+    pub fn scannable(store: impl Scan) -> Self {
+        let store = Arc::new(store);
+        Self { store: store.clone(), scan: Some(store), migrate: None }
+    }
+
+    /// Hides the type of a store that was made by a URL; `migrate` makes its tables.
+    pub(super) fn connected<F>(
+        store: impl Scan,
+        migrate: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let migrate: Migrate = Arc::new(move || Box::pin(migrate()));
+        Self { migrate: Some(migrate), ..Self::scannable(store) }
+    }
+
+    /// Makes the tables and indexes of a store that was
+    /// [connected to](Self::connect) by a URL, as far as they are not there.
+    ///
+    /// Any number of processes may do so at once, at every start. Where the engine
+    /// needs none, and for a store made by [`new`](Self::new), nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// Those of the engine.
+    pub async fn migrate(&self) -> Result<()> {
+        match &self.migrate {
+            Some(migrate) => migrate().await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -106,13 +172,32 @@ impl fmt::Debug for DynStore {
     }
 }
 
+/// What [`DynStore::new`] was given cannot be walked through, which is
+/// [`ErrorKind::Other`].
+impl Scan for DynStore {
+    async fn scan(&self, from: Option<&Cursor>, limit: usize) -> Result<Page> {
+        match &self.scan {
+            Some(store) => store.scan(from, limit).await,
+            None => Err(Error::new(ErrorKind::Other, NotScannable)),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("this store cannot be walked through")]
+struct NotScannable;
+
 impl Store for DynStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
-        self.0.load(key).await
+        self.store.load(key).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        self.store.recall(key).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
-        self.0.insert(key, record).await
+        self.store.insert(key, record).await
     }
 
     async fn replace(
@@ -121,15 +206,15 @@ impl Store for DynStore {
         expected: Revision,
         record: &Record,
     ) -> Result<Replaced> {
-        self.0.replace(key, expected, record).await
+        self.store.replace(key, expected, record).await
     }
 
     async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
-        self.0.touch(key, at, expires_at).await
+        self.store.touch(key, at, expires_at).await
     }
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
-        self.0.end(key, tombstone).await
+        self.store.end(key, tombstone).await
     }
 
     async fn sessions_of(
@@ -138,10 +223,10 @@ impl Store for DynStore {
         after: Option<&SessionKey>,
         limit: usize,
     ) -> Result<Vec<SessionKey>> {
-        self.0.sessions_of(subject, after, limit).await
+        self.store.sessions_of(subject, after, limit).await
     }
 
     async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {
-        self.0.remove_expired(now, limit).await
+        self.store.remove_expired(now, limit).await
     }
 }

@@ -2,31 +2,50 @@
 //!
 //! [`Store`] is seven verbs on five values: a key and the four of a
 //! [`Record`]. Its documentation is the contract;
-//! `testing::conformance` is the same contract as code.
+//! `testing::conformance` is the same contract as code. Whoever remembers what a
+//! store said keeps an eighth, [`recall`](Store::recall).
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+#[cfg(feature = "cache")]
+pub use self::cached::Cached;
+pub use self::change::{Change, Changes};
+pub use self::connect::ConnectError;
 pub use self::erased::DynStore;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "mongodb")]
 pub use self::mongodb::MongoStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::scan::{Cursor, Page, Row, Scan};
+#[cfg(feature = "mysql")]
+pub use self::sql::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use self::sql::PostgresStore;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{SqliteStore, TableNameError};
+pub use self::sql::SqliteStore;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub use self::sql::TableNameError;
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
+#[cfg(feature = "cache")]
+mod cached;
+mod change;
+mod connect;
 mod erased;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongodb;
+#[cfg(feature = "redis")]
+mod redis;
 mod scan;
-#[cfg(feature = "sqlite")]
-mod sqlite;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod sql;
 
 /// A place that keeps records under keys, and an index of them by subject.
 ///
@@ -81,16 +100,34 @@ mod sqlite;
 ///
 /// # Example
 ///
-/// `examples/custom-store` in this library's repository is a complete store on an
-/// embedded engine, and a main function that holds it to this contract. To keep a
-/// handle of a store that a layer has, use it behind an [`Arc`]; to choose one at
-/// run time, as a [`DynStore`].
+/// `examples/custom-store` in this library's repository is a complete store in less than
+/// a hundred lines, with a main function that holds it to this contract;
+/// `examples/embedded-store` is one for an engine without a query language, which
+/// blocks. To keep a handle of a store that a layer has, use it behind an [`Arc`]; to
+/// choose one at run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
     ///
     /// Also a record that is past its time, and also a tombstone. A row that is
     /// there and does not make sense is [`ErrorKind::Corrupt`], not `None`.
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send;
+
+    /// Returns the record under a key, perhaps as it was a moment ago.
+    ///
+    /// This is what a request asks first. A store that remembers nothing does not
+    /// write it: it then answers what [`load`](Self::load) says, which is
+    /// [`Recalled::Current`]. Who remembers answers [`Recalled::Remembered`], and
+    /// promises two things. It is never older than a write of this key, or a
+    /// `remove_expired`, that was acknowledged before the call and through the same
+    /// value. And it is older than what the store has by a stated time at most.
+    ///
+    /// A request whose id does not fit what is remembered loads the record before
+    /// it believes that; one that writes compares revisions as ever. So a needless
+    /// `Remembered` costs a `load`, and a wrong `Current` logs a user out for whom
+    /// another machine has just made a new id.
+    fn recall(&self, key: &SessionKey) -> impl Future<Output = Result<Recalled>> + Send {
+        async { self.load(key).await.map(Recalled::Current) }
+    }
 
     /// Creates the record under a key that has none.
     ///
@@ -170,6 +207,16 @@ pub trait Store: Send + Sync + 'static {
 }
 
 pub use crate::record::{Body, Revision};
+
+/// What [`Store::recall`] knows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Recalled {
+    /// What [`Store::load`] would have answered.
+    Current(Option<Record>),
+    /// What was there a moment ago.
+    Remembered(Option<Record>),
+}
 
 /// What came of [`Store::insert`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -254,6 +301,10 @@ impl fmt::Display for ErrorKind {
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send {
         (**self).load(key)
+    }
+
+    fn recall(&self, key: &SessionKey) -> impl Future<Output = Result<Recalled>> + Send {
+        (**self).recall(key)
     }
 
     fn insert(

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::verb::Verb;
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::{Error, ErrorKind, Inserted, Replaced, Result, Revision, Store};
+use crate::store::{Error, ErrorKind, Inserted, Recalled, Replaced, Result, Revision, Store};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
@@ -145,6 +145,10 @@ impl Faults {
 impl<S: Store> Store for Faulty<S> {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         self.faults.around(Verb::Load, self.store.load(key)).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        self.faults.around(Verb::Load, self.store.recall(key)).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {

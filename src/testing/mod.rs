@@ -6,6 +6,7 @@
 //! | for | there is |
 //! | --- | --- |
 //! | the author of a store | [`conformance::run`]: the whole contract of [`Store`](crate::store::Store) in one line |
+//! | the author of a cache | the same on [`Recalling`] |
 //! | whoever suspects a race | [`schedule::Explorer`]: every interleaving of a few futures; [`Yielding`]: a store with await points |
 //! | whoever counts store calls | [`Spy`] |
 //! | whoever asks what an outage does | [`Faulty`] |
@@ -14,12 +15,15 @@
 
 pub mod browser;
 pub mod conformance;
+pub mod history;
+pub mod proxy;
 pub mod schedule;
 pub mod wrong;
 
 pub use self::clock::ManualClock;
 pub use self::entropy::SeededEntropy;
 pub use self::faulty::{Faults, Faulty, When};
+pub use self::recalling::Recalling;
 pub use self::spy::{Calls, Spied, Spy};
 pub use self::verb::Verb;
 pub use self::yielding::{Yielding, Yields};
@@ -27,6 +31,8 @@ pub use self::yielding::{Yielding, Yields};
 mod clock;
 mod entropy;
 mod faulty;
+mod recalling;
 mod spy;
+mod tasks;
 mod verb;
 mod yielding;

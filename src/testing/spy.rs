@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::verb::Verb;
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::{Inserted, Replaced, Result, Revision, Store};
+use crate::store::{Inserted, Recalled, Replaced, Result, Revision, Store};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
 /// A store that counts the calls of every verb, also of those that fail.
+///
+/// A [`recall`](Store::recall) counts as a `load`.
 ///
 /// Give the store away and keep its [`handle`](Self::handle).
 ///
@@ -111,6 +113,11 @@ impl<S: Store> Store for Spy<S> {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         self.handle.saw(Verb::Load);
         self.store.load(key).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        self.handle.saw(Verb::Load);
+        self.store.recall(key).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {

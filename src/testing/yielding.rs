@@ -3,7 +3,7 @@
 use super::schedule::yield_now;
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::{Inserted, Replaced, Result, Revision, Store};
+use crate::store::{Inserted, Recalled, Replaced, Result, Revision, Store};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
@@ -49,6 +49,10 @@ impl<S> Yielding<S> {
 impl<S: Store> Store for Yielding<S> {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         self.around(self.store.load(key)).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        self.around(self.store.recall(key)).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {

@@ -18,6 +18,8 @@ use typed_session::store::{
 use typed_session::testing::conformance::Suite;
 use typed_session::{Record, SessionKey, Subject, Timestamp};
 
+use crate::server::{Kind, shared};
+
 /// A database of its own for one test, gone with its runtime's end if nothing failed.
 struct Bench {
     database: Database,
@@ -41,7 +43,7 @@ async fn client(url: &str) -> (Client, Sent) {
 
 impl Bench {
     async fn new(test: &str) -> Self {
-        let (client, sent) = client(&crate::mongodb_url()).await;
+        let (client, sent) = client(&shared(Kind::MongoDb)).await;
         let database = client.database(&format!("typed_session_{test}"));
         database.drop().await.unwrap();
         Self { database, sent }
@@ -180,7 +182,7 @@ async fn every_verb_is_one_command() {
 #[ignore = "needs a server: ./tests/run engines"]
 async fn writes_ask_for_the_majority_and_its_journal_whatever_the_client_was_told() {
     let weak = "w=1&journal=false&readConcernLevel=available&readPreference=nearest";
-    let url = crate::mongodb_url();
+    let url = shared(Kind::MongoDb);
     let url = format!("{url}{}{weak}", if url.contains('?') { "&" } else { "/?" });
     let (client, sent) = client(&url).await;
     let store = MongoStore::new(client.database("typed_session_concerns"));
@@ -265,7 +267,7 @@ async fn any_number_of_processes_migrate_at_once() {
     let start = Arc::new(tokio::sync::Barrier::new(8));
     let mut tasks = Vec::new();
     for _ in 0..8 {
-        let (client, _) = client(&crate::mongodb_url()).await;
+        let (client, _) = client(&shared(Kind::MongoDb)).await;
         let store = MongoStore::new(client.database(bench.database.name()));
         let start = Arc::clone(&start);
         tasks.push(tokio::spawn(async move {

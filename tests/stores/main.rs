@@ -1,8 +1,12 @@
 //! What holds for each store beside the contract that all share.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[cfg(all(feature = "cache", feature = "testing"))]
+mod cached;
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(feature = "testing")]
+mod histories;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -113,3 +113,45 @@ async fn a_store_debugs_without_data() {
     );
     assert_eq!(format!("{store:?}"), "MemoryStore { len: 1, .. }");
 }
+
+#[tokio::test]
+async fn a_walk_meets_every_record_that_is_there_all_the_time() {
+    use std::collections::BTreeSet;
+    use typed_session::store::{Cursor, Scan};
+
+    let store = MemoryStore::new();
+    for number in 0..3000 {
+        let its = if number % 3 == 0 { tombstone(7) } else { record(1, Some("alice"), 7) };
+        match number % 3 {
+            0 => store.end(&numbered(number), &its).await.unwrap(),
+            _ => {
+                assert_eq!(store.insert(&numbered(number), &its).await.unwrap(), Inserted::Created)
+            }
+        }
+    }
+    for limit in [0, 1, 10, 1000, usize::MAX] {
+        let (mut met, mut from, mut more) = (BTreeSet::new(), None::<Cursor>, 10_000_u64);
+        loop {
+            let page = store.scan(from.as_ref(), limit).await.unwrap();
+            for row in page.rows {
+                let is_ended = row.revision == Revision::ENDED;
+                assert_eq!(row.subject, (!is_ended).then(|| Subject::from("alice")));
+                assert_eq!(row.expires_at, at(7));
+                met.insert(row.key);
+            }
+            // The tables grow in the middle of the walk.
+            let key = numbered(more);
+            let _ = store.insert(&key, &record(1, Some("alice"), 7)).await.unwrap();
+            more += 1;
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        assert!((0..3000).all(|number| met.contains(&numbered(number))), "limit {limit}");
+    }
+    for cursor in [&b""[..], b"x", &[0xff; 16], &[0; 40]] {
+        let cursor = Cursor::from_bytes(cursor);
+        assert_eq!(store.scan(Some(&cursor), 1).await.unwrap().rows, []);
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::shard::{Progress, Shard};
-use super::{Error, ErrorKind, Inserted, Replaced, Result, Revision, Store};
+use super::{Cursor, Error, ErrorKind, Inserted, Page, Replaced, Result, Revision, Scan, Store};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -185,6 +185,36 @@ impl Store for MemoryStore {
         }
         Ok(removed)
     }
+}
+
+/// A piece of a shard at a time, so that requests are not held up.
+impl Scan for MemoryStore {
+    async fn scan(&self, from: Option<&Cursor>, limit: usize) -> Result<Page> {
+        let (mut shard, mut chain) = from.map_or((0, 0), place);
+        let mut rows = Vec::new();
+        while let Some(its) = self.shards.get(shard) {
+            if rows.len() >= limit.max(1) {
+                return Ok(Page { rows, next: Some(cursor(shard, chain)) });
+            }
+            // A chain has about one row.
+            match lock(its).scan(chain, PIECE.min(limit.max(1)), &mut rows) {
+                Some(next) => chain = next,
+                None => (shard, chain) = (shard + 1, 0),
+            }
+        }
+        Ok(Page { rows, next: None })
+    }
+}
+
+fn cursor(shard: usize, chain: usize) -> Cursor {
+    Cursor::from_bytes([shard, chain].map(|n| (n as u64).to_be_bytes()).concat())
+}
+
+/// Where a cursor points to. One that is not ours is past the end.
+fn place(cursor: &Cursor) -> (usize, usize) {
+    let Ok(bytes) = <[u8; 16]>::try_from(cursor.as_bytes()) else { return (SHARDS, 0) };
+    let both = u128::from_be_bytes(bytes);
+    ((both >> 64) as usize, both as u64 as usize)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -171,6 +171,29 @@ impl Shard {
         keys[start..].sort_unstable();
     }
 
+    /// Appends the rows of `count` chains from that of a number on, and returns the
+    /// number of the next.
+    ///
+    /// If there are more chains by then, because they were lengthened, a row that
+    /// was on a chain before is on one there again; none is left out.
+    pub(super) fn scan(
+        &self,
+        from: usize,
+        count: usize,
+        rows: &mut Vec<crate::store::Row>,
+    ) -> Option<usize> {
+        let next = from.saturating_add(count);
+        for mut link in self.chains.iter().take(next).skip(from).copied() {
+            while let Some(slot) = link {
+                let row = self.row(slot);
+                let subject = row.subject();
+                rows.push(crate::store::Row::new(row.key, row.revision, subject, row.expires_at));
+                link = row.chained;
+            }
+        }
+        (next < self.chains.len()).then_some(next)
+    }
+
     /// Looks at `count` rows at most, those whose time has come first, removes
     /// the expired and says how many.
     pub(super) fn remove_expired(

@@ -1,27 +1,20 @@
 //! What every rule works with: a store, fresh keys, and words for what is wrong.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fmt;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use futures_util::task::AtomicWaker;
-
-use super::{Check, Expiry, Rule, Spawn, Suite};
+use super::{Check, Expiry, Rule, Suite};
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::{Inserted, Replaced, Result as StoreResult, Revision, Store};
+use crate::store::{Inserted, Replaced, Revision, Store};
 use crate::subject::Subject;
+pub(super) use crate::testing::history::said;
 use crate::testing::schedule::Random;
+pub(super) use crate::testing::tasks::Job;
+use crate::testing::tasks::{Spawn, race};
 use crate::time::Timestamp;
-
-/// A future that may move to another thread.
-pub(super) type Job<T = ()> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Long before every session there ever was, so that a sweep of the suite takes
 /// away nobody's records.
@@ -221,22 +214,7 @@ impl<S: Store> Bench<S> {
 
     /// Runs all jobs at the same time, on the caller's threads if there are any.
     pub(super) async fn race<T: Send + 'static>(&self, jobs: Vec<Job<T>>) -> Check<Vec<T>> {
-        let jobs = jobs.into_iter().map(|job| {
-            let slot = Arc::new(Slot::default());
-            match &self.spawn {
-                None => Ok(job),
-                Some(spawn) => {
-                    let filler = Filler(Arc::clone(&slot));
-                    spawn(Box::pin(async move { filler.fill(job.await) }));
-                    Err(slot)
-                }
-            }
-        });
-        let answers = join_all(jobs.map(async |job| match job {
-            Ok(job) => Ok(job.await),
-            Err(slot) => slot.wait().await,
-        }));
-        answers.await.into_iter().collect()
+        race(self.spawn.as_ref(), jobs).await
     }
 
     /// Ends all that was written, so that the engine may remove it.
@@ -249,62 +227,6 @@ impl<S: Store> Bench<S> {
         }
         let _ = self.drain(LONG_AGO).await;
     }
-}
-
-/// Where a spawned task leaves its answer.
-struct Slot<T> {
-    answer: Mutex<Option<T>>,
-    over: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self { answer: Mutex::new(None), over: AtomicBool::new(false), waker: AtomicWaker::new() }
-    }
-}
-
-impl<T> Slot<T> {
-    async fn wait(&self) -> Check<T> {
-        std::future::poll_fn(|context| {
-            self.waker.register(context.waker());
-            if !self.over.load(Ordering::SeqCst) {
-                return Poll::Pending;
-            }
-            let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Poll::Ready(answer.ok_or_else(|| "a spawned task panicked or was dropped".to_owned()))
-        })
-        .await
-    }
-}
-
-/// The other end of a slot; wakes also if the task never comes to its answer.
-struct Filler<T>(Arc<Slot<T>>);
-
-impl<T> Filler<T> {
-    fn fill(self, answer: T) {
-        *self.0.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-    }
-}
-
-impl<T> Drop for Filler<T> {
-    fn drop(&mut self) {
-        self.0.over.store(true, Ordering::SeqCst);
-        self.0.waker.wake();
-    }
-}
-
-/// A verb's answer, or a sentence with the whole chain of its error.
-pub(super) fn said<T>(verb: &str, answer: StoreResult<T>) -> Check<T> {
-    answer.map_err(|error| {
-        let mut text = format!("{verb} failed: {error}");
-        let mut source = error.source();
-        while let Some(error) = source {
-            text.push_str(&format!(": {error}"));
-            source = error.source();
-        }
-        text
-    })
 }
 
 /// Two values that should be equal.

@@ -58,11 +58,11 @@ use self::bench::Bench;
 pub use self::rule::Rule;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::store::Store;
+use crate::testing::tasks::Spawn;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 mod bench;
 mod end;
-mod history;
 mod index;
 mod insert;
 mod load;
@@ -74,8 +74,6 @@ mod touch;
 
 /// What a rule came to: nothing to say, or what is wrong.
 type Check<T = ()> = Result<T, String>;
-
-type Spawn = Arc<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
 
 /// Holds a store to every rule of the contract.
 ///

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Check;
 use super::bench::{Bench, Job, LONG_AGO, holds, minutes, said, same};
-use super::history::{History, Op, State};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::store::{Inserted, Replaced, Revision, Store};
 use crate::subject::Subject;
+use crate::testing::history::{History, Op, State};
 use crate::testing::schedule::explore_here;
 use crate::testing::yielding::{Yielding, Yields};
 
@@ -228,7 +228,7 @@ pub(super) async fn index_never_misses<S: Store>(bench: &Bench<S>) -> Check {
             let store = Arc::clone(&bench.store);
             jobs.push(Box::pin(async move {
                 for op in ops {
-                    History::default().perform(&*store, &key, op).await;
+                    let _ = History::default().perform(&*store, &key, op).await;
                 }
             }));
             for _ in 0..watchers {
@@ -284,7 +284,7 @@ pub(super) async fn sweep_or_touch<S: Store>(bench: &Bench<S>) -> Check {
             let seen = Arc::new(AtomicBool::new(false));
             let saw = Arc::clone(&seen);
             let change = async move {
-                History::default().perform(&*store, &key, op).await;
+                let _ = History::default().perform(&*store, &key, op).await;
                 let there = store.load(&key).await.ok().flatten();
                 saw.store(there.is_some_and(|there| there.expires_at == later), Ordering::SeqCst);
             };
@@ -354,7 +354,9 @@ async fn begin<S: Store>(bench: &Bench<S>, start: &State) -> Check<SessionKey> {
 fn jobs_of<S: Store>(bench: &Bench<S>, key: SessionKey, history: &History, ops: &[Op]) -> Vec<Job> {
     let job = |op: &Op| {
         let (store, history, op) = (Arc::clone(&bench.store), history.clone(), op.clone());
-        Box::pin(async move { history.perform(&*store, &key, op).await }) as Job
+        Box::pin(async move {
+            let _ = history.perform(&*store, &key, op).await;
+        }) as Job
     };
     ops.iter().map(job).collect()
 }
@@ -368,7 +370,7 @@ async fn explain_all<S: Store>(bench: &Bench<S>, start: &State, ops: &[Op], drop
         Ok((jobs_of(bench, key, &history, ops), (key, history)))
     };
     let check = async |(key, history): (SessionKey, History)| {
-        history.perform(&*bench.store, &key, Op::Load).await;
+        let _ = history.perform(&*bench.store, &key, Op::Load).await;
         history.explained(start)
     };
     explore_here(bench.runs, drops, bench.seed, scenario, check).await?;
@@ -391,7 +393,7 @@ pub(super) async fn one_step<S: Store>(bench: &Bench<S>) -> Check {
             let key = begin(bench, &start).await?;
             let history = History::default();
             bench.race(jobs_of(bench, key, &history, &palette)).await?;
-            history.perform(&*bench.store, &key, Op::Load).await;
+            let _ = history.perform(&*bench.store, &key, Op::Load).await;
             history.explained(&start)?;
         }
     }

@@ -1,0 +1,254 @@
+//! What the operator can ask for.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::{IsTerminal, stdin};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use typed_session::store::{self, Cursor, DynStore, Revision, Row, Scan, Store};
+use typed_session::{
+    Clock, EndReason, SessionData, SessionKey, SessionLayer, Subject, SystemClock, Timestamp,
+};
+
+use crate::output::{Output, hash, moment};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// How many rows are fetched at once.
+const PAGE: usize = 1000;
+/// How many sessions are ended at the same time.
+const AT_ONCE: usize = 16;
+
+/// Sessions are ended here and never read, so nothing is in them.
+#[derive(Default, Deserialize, Serialize)]
+struct Unread {}
+
+impl SessionData for Unread {}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum State {
+    Live,
+    Expired,
+    Ended,
+}
+
+impl State {
+    fn of(revision: Revision, expires_at: Timestamp, now: Timestamp) -> Self {
+        match revision {
+            Revision::ENDED => Self::Ended,
+            _ if expires_at <= now => Self::Expired,
+            _ => Self::Live,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Expired => "expired",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Shows every row to `each`.
+async fn walk(store: &DynStore, mut each: impl FnMut(&Row)) -> store::Result<()> {
+    let mut from = None::<Cursor>;
+    loop {
+        let page = store.scan(from.as_ref(), PAGE).await?;
+        page.rows.iter().for_each(&mut each);
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+pub(crate) async fn migrate(store: &DynStore, output: Output) -> Outcome {
+    store.migrate().await?;
+    output.print(|| "the store is ready".to_owned(), || json!({ "migrated": true }));
+    Ok(())
+}
+
+pub(crate) async fn stats(store: &DynStore, top: usize, output: Output) -> Outcome {
+    let now = SystemClock.now();
+    let (mut live, mut expired, mut ended, mut anonymous) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut subjects = HashMap::<Subject, u64>::new();
+    let bar = output.spinner("counting");
+    walk(store, |row| {
+        match State::of(row.revision, row.expires_at, now) {
+            State::Live => {
+                live += 1;
+                match row.subject {
+                    Some(subject) => *subjects.entry(subject).or_default() += 1,
+                    None => anonymous += 1,
+                }
+            }
+            State::Expired => expired += 1,
+            State::Ended => ended += 1,
+        }
+        bar.inc(1);
+    })
+    .await?;
+    bar.finish_and_clear();
+    let people = subjects.len();
+    let mut most: Vec<_> = subjects.into_iter().collect();
+    most.sort_unstable_by_key(|(subject, count)| (u64::MAX - count, *subject));
+    most.truncate(top);
+    output.print(
+        || {
+            let mut text = format!(
+                "{live} live, of {people} subjects and {anonymous} without one\n\
+                 {expired} expired, not removed yet\n\
+                 {ended} ended, remembered for a while"
+            );
+            for (subject, count) in &most {
+                text.push_str(&format!("\n{count:>8}  {}", hash(subject)));
+            }
+            text
+        },
+        || {
+            let of = |(subject, count): &(Subject, u64)| json!({ "subject": hash(subject), "live": count });
+            json!({
+                "live": live,
+                "expired": expired,
+                "ended": ended,
+                "without_subject": anonymous,
+                "subjects": people,
+                "top": most.iter().map(of).collect::<Vec<_>>(),
+            })
+        },
+    );
+    Ok(())
+}
+
+pub(crate) async fn sweep(store: &DynStore, batch: usize, output: Output) -> Outcome {
+    let now = SystemClock.now();
+    let counting = output.spinner("counting what has expired");
+    let mut due = 0;
+    walk(store, |row| {
+        due += u64::from(row.expires_at <= now);
+        counting.inc(1);
+    })
+    .await?;
+    counting.finish_and_clear();
+
+    let bar = output.bar(due, "removing");
+    let (mut removed, mut batches) = (0, 0_u64);
+    loop {
+        let count = store.remove_expired(now, batch).await?;
+        (removed, batches) = (removed + count, batches + 1);
+        bar.inc(count as u64);
+        if count < batch {
+            break;
+        }
+    }
+    let took = bar.elapsed();
+    bar.finish_and_clear();
+    let rate = removed as f64 / took.as_secs_f64().max(0.001);
+    output.print(
+        || format!("removed {removed} in {batches} batches, {rate:.0} a second"),
+        || json!({ "removed": removed, "batches": batches, "per_second": rate.round() }),
+    );
+    Ok(())
+}
+
+pub(crate) async fn list(store: &DynStore, subject: Subject, output: Output) -> Outcome {
+    let now = SystemClock.now();
+    let mut after = None;
+    loop {
+        let keys = store.sessions_of(&subject, after.as_ref(), PAGE).await?;
+        for key in &keys {
+            // The index may name more than there is.
+            let Some(record) = store.load(key).await? else { continue };
+            if record.subject != Some(subject) {
+                continue;
+            }
+            let state = State::of(record.revision, record.expires_at, now).name();
+            output.print(
+                || format!("{key}  {state:<7}  until {}", moment(record.expires_at)),
+                || {
+                    json!({
+                        "key": key.to_string(),
+                        "state": state,
+                        "expires_at_ms": record.expires_at.as_millis(),
+                        "bytes": record.body.len(),
+                    })
+                },
+            );
+        }
+        match keys.last() {
+            Some(last) if keys.len() == PAGE => after = Some(*last),
+            _ => return Ok(()),
+        }
+    }
+}
+
+pub(crate) async fn end(store: DynStore, key: SessionKey, output: Output) -> Outcome {
+    let now = SystemClock.now();
+    let there = store.load(&key).await?;
+    let was = there.map(|record| State::of(record.revision, record.expires_at, now));
+    // Also where nothing is, so that a session under way cannot begin.
+    layer(store).end(&key, EndReason::Revoked).await?;
+    let was = was.map_or("absent", State::name);
+    output.print(|| format!("ended; it was {was}"), || json!({ "ended": 1, "was": was }));
+    Ok(())
+}
+
+pub(crate) async fn end_subject(store: DynStore, subject: Subject, output: Output) -> Outcome {
+    let ended = layer(store).end_all(subject, EndReason::Revoked).await?;
+    output.print(|| format!("ended {ended}"), || json!({ "ended": ended }));
+    Ok(())
+}
+
+pub(crate) async fn end_everyone(store: DynStore, yes: bool, output: Output) -> Outcome {
+    if !yes && !confirmed()? {
+        return Err("nothing was ended".into());
+    }
+    let now = SystemClock.now();
+    let bar = output.spinner("ending");
+    let sessions = layer(store);
+    let (mut ended, mut from) = (0_u64, None::<Cursor>);
+    loop {
+        let page = sessions.store().scan(from.as_ref(), PAGE).await?;
+        let live = |row: &&Row| State::of(row.revision, row.expires_at, now) == State::Live;
+        let live: Vec<_> = page.rows.iter().filter(live).map(|row| row.key).collect();
+        ended += live.len() as u64;
+        stream::iter(live)
+            .map(|key| {
+                let (sessions, bar) = (&sessions, &bar);
+                async move {
+                    sessions.end(&key, EndReason::Revoked).await?;
+                    bar.inc(1);
+                    Ok::<_, store::Error>(())
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        match page.next {
+            Some(next) => from = Some(next),
+            None => break,
+        }
+    }
+    bar.finish_and_clear();
+    output.print(|| format!("ended {ended}"), || json!({ "ended": ended }));
+    Ok(())
+}
+
+/// A tombstone outlives every request that may be under way, also a very slow one.
+fn layer(store: DynStore) -> SessionLayer<Unread, DynStore> {
+    SessionLayer::new(store).remember_ended(Duration::from_secs(60 * 60))
+}
+
+fn confirmed() -> Result<bool, Box<dyn Error>> {
+    if !stdin().is_terminal() {
+        return Err("this ends the sessions of everybody; in a script, say --yes".into());
+    }
+    eprint!("This logs out everybody. Type `yes` to go on: ");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}

@@ -1,0 +1,309 @@
+//! What is remembered, and what is under way: the part that must be right.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+
+use super::age::Moment;
+use crate::id::SessionKey;
+use crate::record::Record;
+use crate::store::Error;
+
+/// What each record takes beside its body: its other values, the allocations
+/// they are in, and its places in the cache's tables.
+pub(super) const OVERHEAD: u64 = 256;
+
+/// What a record is reckoned to take, where the cache must guess how many it
+/// will hold.
+const TYPICAL: u64 = 2 * OVERHEAD;
+
+const STRIPES: usize = 64;
+
+/// A record, and a moment since which it was the store's, at some point.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) at: Moment,
+    pub(super) record: Record,
+}
+
+/// What came of a load that several wait for. Nothing, if it is not there yet.
+pub(super) type Slot = Arc<futures_util::lock::Mutex<Option<Landed>>>;
+
+pub(super) type Landed = Result<Option<Arc<Entry>>, Arc<Error>>;
+
+/// The records, and the verbs under way.
+///
+/// Records are put in and taken out under the lock of their key's stripe, where
+/// it is known what else is under way; they are read without it.
+///
+/// Invariant: a record in here was the store's after the answer of every write
+/// of its key that has been answered. For,
+///
+/// - while a write is under way there is none: its beginning takes it out, and
+///   nothing is put in until its end;
+/// - a load puts in what it brings only if it is still its key's flight, and a
+///   write's beginning and its end both take that away from whatever flies. So
+///   such a load began after the last write had ended;
+/// - a write puts in what it wrote only if no other was under way at any time
+///   since it began. So nothing that this process was told of came later.
+pub(super) struct Memory {
+    records: Cache<SessionKey, Arc<Entry>, Bytes, RandomState>,
+    stripes: Box<[Mutex<Stripe>]>,
+}
+
+#[derive(Default)]
+struct Stripe {
+    /// The last ticket that was given out. None is given out twice.
+    ticket: u64,
+    /// The keys of which something is under way, and no others.
+    busy: HashMap<SessionKey, Busy>,
+}
+
+#[derive(Default)]
+struct Busy {
+    /// The ticket of what began last.
+    last: u64,
+    writers: usize,
+    flight: Option<Flight>,
+}
+
+/// The load that others of this key may join.
+struct Flight {
+    ticket: u64,
+    /// How many wait for it, or do it.
+    crew: usize,
+    slot: Slot,
+}
+
+impl Stripe {
+    fn ticket(&mut self) -> u64 {
+        self.ticket += 1;
+        self.ticket
+    }
+
+    fn depart<'a>(&mut self, memory: &'a Memory, key: &'a SessionKey) -> Seat<'a> {
+        let ticket = self.ticket();
+        let slot = Slot::default();
+        let busy = self.busy.entry(*key).or_default();
+        busy.last = ticket;
+        busy.flight = Some(Flight { ticket, crew: 1, slot: Arc::clone(&slot) });
+        Seat { memory, key, ticket, slot, joined: false }
+    }
+
+    /// Keeps what is under way from being remembered, or joined.
+    fn disturb(&mut self, key: &SessionKey) {
+        let ticket = self.ticket();
+        if let Some(busy) = self.busy.get_mut(key) {
+            busy.last = ticket;
+            busy.flight = None;
+            self.tidy(key);
+        }
+    }
+
+    /// Forgets a key of which nothing is under way any more.
+    fn tidy(&mut self, key: &SessionKey) {
+        if self.busy.get(key).is_some_and(|busy| busy.writers == 0 && busy.flight.is_none()) {
+            self.busy.remove(key);
+        }
+    }
+}
+
+impl Memory {
+    pub(super) fn new(capacity: u64) -> Self {
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(usize::try_from(capacity / TYPICAL).unwrap_or(usize::MAX))
+            .weight_capacity(capacity)
+            .build()
+            .expect("both capacities are set");
+        Self {
+            records: Cache::with_options(
+                options,
+                Bytes,
+                RandomState::new(),
+                DefaultLifecycle::default(),
+            ),
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.records.weight()
+    }
+
+    pub(super) fn under_way(&self) -> usize {
+        self.stripes.iter().map(|stripe| lock(stripe).busy.len()).sum()
+    }
+
+    fn stripe(&self, key: &SessionKey) -> MutexGuard<'_, Stripe> {
+        // Keys are hashes: any byte is as good.
+        lock(&self.stripes[usize::from(key.as_bytes()[31]) % STRIPES])
+    }
+
+    pub(super) fn get(&self, key: &SessionKey) -> Option<Arc<Entry>> {
+        self.records.get(key)
+    }
+
+    /// Finds what is good enough, or joins the flight of this key, or starts it.
+    pub(super) fn join<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        is_good: impl FnOnce(&Entry) -> bool,
+    ) -> Joined<'a> {
+        let mut stripe = self.stripe(key);
+        // Once more, under the lock: a flight may have landed since the caller looked.
+        if let Some(entry) = self.records.get(key).filter(|entry| is_good(entry)) {
+            return Joined::Found(entry);
+        }
+        let flight = stripe.busy.get_mut(key).and_then(|busy| busy.flight.as_mut());
+        Joined::Seat(match flight {
+            Some(flight) => {
+                flight.crew += 1;
+                let (ticket, slot) = (flight.ticket, Arc::clone(&flight.slot));
+                Seat { memory: self, key, ticket, slot, joined: true }
+            }
+            None => stripe.depart(self, key),
+        })
+    }
+
+    /// Starts a flight. One that is under way is not this key's any more: it began
+    /// too early for whoever asks now.
+    pub(super) fn depart<'a>(&'a self, key: &'a SessionKey) -> Seat<'a> {
+        self.stripe(key).depart(self, key)
+    }
+
+    /// Begins a write, which ends when the answer is dropped.
+    pub(super) fn write<'a>(&'a self, key: &'a SessionKey) -> Write<'a> {
+        let mut stripe = self.stripe(key);
+        let ticket = stripe.ticket();
+        let busy = stripe.busy.entry(*key).or_default();
+        let alone = busy.writers == 0;
+        busy.writers += 1;
+        busy.last = ticket;
+        busy.flight = None;
+        let before = self.records.remove(key).map(|(_, entry)| entry);
+        Write { memory: self, key, ticket, alone, before, after: None }
+    }
+
+    /// Forgets a record that somebody else has changed.
+    pub(super) fn forget(&self, key: &SessionKey) {
+        let mut stripe = self.stripe(key);
+        stripe.disturb(key);
+        self.records.remove(key);
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget_all(&self) {
+        self.disturb_all();
+        // What is put in from here on has begun since this did.
+        self.records.clear();
+    }
+
+    /// Keeps what is under way from being remembered, or joined.
+    pub(super) fn disturb_all(&self) {
+        for stripe in &self.stripes {
+            let mut stripe = lock(stripe);
+            let keys: Vec<_> = stripe.busy.keys().copied().collect();
+            keys.iter().for_each(|key| stripe.disturb(key));
+        }
+    }
+}
+
+fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What came of [`Memory::join`].
+pub(super) enum Joined<'a> {
+    Found(Arc<Entry>),
+    Seat(Seat<'a>),
+}
+
+/// A place in a flight. It is left when this is dropped; the last one to leave a
+/// flight that has not landed takes it away.
+pub(super) struct Seat<'a> {
+    memory: &'a Memory,
+    key: &'a SessionKey,
+    ticket: u64,
+    pub(super) slot: Slot,
+    /// The flight was there before.
+    pub(super) joined: bool,
+}
+
+impl Seat<'_> {
+    /// Ends the flight: nobody joins it any more. What it brings, if it brings
+    /// anything, is remembered if nothing has come between.
+    pub(super) fn land(&self, landed: &Landed) {
+        let mut stripe = self.memory.stripe(self.key);
+        let Some(busy) = stripe.busy.get_mut(self.key) else { return };
+        if busy.flight.take_if(|flight| flight.ticket == self.ticket).is_none() {
+            return;
+        }
+        let is_quiet = busy.writers == 0;
+        match landed {
+            Ok(Some(entry)) if is_quiet => self.memory.records.insert(*self.key, entry.clone()),
+            Ok(None) => drop(self.memory.records.remove(self.key)),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        stripe.tidy(self.key);
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut stripe = self.memory.stripe(self.key);
+        let Some(busy) = stripe.busy.get_mut(self.key) else { return };
+        if let Some(flight) = busy.flight.as_mut().filter(|flight| flight.ticket == self.ticket) {
+            flight.crew -= 1;
+            if flight.crew == 0 {
+                busy.flight = None;
+                stripe.tidy(self.key);
+            }
+        }
+    }
+}
+
+/// A write under way. It ends when this is dropped, whatever came of it.
+pub(super) struct Write<'a> {
+    memory: &'a Memory,
+    key: &'a SessionKey,
+    ticket: u64,
+    /// No other write was under way when this one began.
+    alone: bool,
+    /// What was remembered before it.
+    pub(super) before: Option<Arc<Entry>>,
+    /// What to remember after it, if nothing has come between.
+    pub(super) after: Option<Entry>,
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        let mut stripe = self.memory.stripe(self.key);
+        let Some(busy) = stripe.busy.get_mut(self.key) else { return };
+        busy.writers -= 1;
+        busy.flight = None;
+        if self.alone
+            && busy.last == self.ticket
+            && let Some(entry) = self.after.take()
+        {
+            self.memory.records.insert(*self.key, Arc::new(entry));
+        }
+        stripe.tidy(self.key);
+    }
+}
+
+/// Weighs a record by what it takes in memory.
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<SessionKey, Arc<Entry>> for Bytes {
+    fn weight(&self, _: &SessionKey, entry: &Arc<Entry>) -> u64 {
+        OVERHEAD + entry.record.body.len() as u64
+    }
+}

@@ -1,0 +1,107 @@
+//! A store by its URL, for programs that choose it in their configuration.
+
+use super::{DynStore, MemoryStore};
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+impl DynStore {
+    /// Opens the store that a URL names.
+    ///
+    /// | URL | store | feature |
+    /// | --- | --- | --- |
+    /// | `memory:` | [`MemoryStore`] | |
+    /// | `sqlite:sessions.db?mode=rwc` (`rwc`: make the file if it is not there) | `SqliteStore` | `sqlite` |
+    /// | `postgres://user:password@host/database` (or `postgresql:`) | `PostgresStore` | `postgres` |
+    /// | `mysql://user:password@host/database` (or `mariadb:`) | `MySqlStore` | `mysql` |
+    /// | `redis://:password@host:6379/0`, `rediss:` with TLS, not a cluster | `RedisStore` | `redis` |
+    /// | `mongodb://host/database` (or `mongodb+srv:`) | `MongoStore` | `mongodb` |
+    ///
+    /// The connection is made here, so a server that is not there is an error now. What
+    /// else the URL may say is the driver's affair. A request waits for a connection
+    /// for five seconds at most; then it is [`ErrorKind::Unavailable`](super::ErrorKind).
+    /// [`migrate`](Self::migrate) makes the tables.
+    ///
+    /// The drivers run on the runtime that they are built for: choose it by their
+    /// own features, `sqlx/runtime-tokio` or `redis/tokio-comp` for instance. For
+    /// anything but these defaults make the store by its own type, and hide that by
+    /// [`new`](Self::new).
+    ///
+    /// ```
+    /// use typed_session::store::DynStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let url = std::env::var("SESSIONS_URL").unwrap_or("memory:".to_owned());
+    /// let store = DynStore::connect(&url).await?;
+    /// store.migrate().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If no store has that scheme, if the feature is not built in, if the URL makes no
+    /// sense, or if the engine cannot be reached. The URL is never part of the message,
+    /// because it may hold a password.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::connect_as(url, None).await
+    }
+
+    /// Opens the store that a URL names, under a name of its own there.
+    ///
+    /// The name is that of the table or collection, or the prefix of the keys:
+    /// what the stores' `table`, `collection` or `prefix` takes.
+    ///
+    /// # Errors
+    ///
+    /// Like [`connect`](Self::connect), and if the name cannot be one.
+    pub async fn connect_as(url: &str, name: Option<&str>) -> Result<Self, ConnectError> {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        match scheme.as_str() {
+            "memory" if url.len() == "memory:".len() && name.is_none() => {
+                Ok(Self::connected(MemoryStore::new(), async || Ok(())))
+            }
+            "memory" => Err(ConnectError::invalid("memory: takes neither a path nor a name")),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => sqlite::connect(url, name).await,
+            #[cfg(not(feature = "sqlite"))]
+            "sqlite" => Err(ConnectError::NotBuiltIn("sqlite")),
+            _ => Err(ConnectError::UnknownScheme),
+        }
+    }
+}
+
+/// No store could be opened by a URL.
+///
+/// The URL is not in the message: it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No store of this library has such a URL.
+    #[error(
+        "a store's URL begins with memory:, sqlite:, postgres:, mysql:, redis:, rediss: or mongodb:"
+    )]
+    UnknownScheme,
+    /// The store is there, and this program was built without it.
+    #[error("this program was built without the feature `{0}` of typed-session")]
+    NotBuiltIn(&'static str),
+    /// The URL, or the name, makes no sense to the engine's driver.
+    #[error("the store's URL makes no sense")]
+    Invalid(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The engine cannot be reached, or lets nobody in.
+    #[error("the store cannot be opened")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ConnectError {
+    fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Invalid(reason.into())
+    }
+
+    /// Not used where no engine is built in.
+    #[allow(dead_code)]
+    fn failed(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Failed(reason.into())
+    }
+}

@@ -1,0 +1,161 @@
+//! What an error is of: an outage, a row, a size, or the set-up.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::{AssertSqlSafe, Executor};
+use typed_session::Record;
+use typed_session::store::{ErrorKind, Inserted, MySqlStore, Revision, Scan, Store};
+
+use super::{options, pool, pool_with, store};
+use crate::{at, key, record, tombstone};
+
+async fn kinds(store: &MySqlStore) -> Vec<ErrorKind> {
+    let (first, its) = (Revision::from_u64(1), record(2, None, 5));
+    [
+        store.load(&key(1)).await.map(drop),
+        store.insert(&key(1), &its).await.map(drop),
+        store.replace(&key(1), first, &its).await.map(drop),
+        store.touch(&key(1), first, at(9)).await,
+        store.end(&key(1), &tombstone(9)).await,
+        store.sessions_of(&"alice".into(), None, 9).await.map(drop),
+        store.remove_expired(at(9), 9).await.map(drop),
+        store.scan(None, 9).await.map(drop),
+    ]
+    .into_iter()
+    .map(|outcome| outcome.unwrap_err().kind())
+    .collect()
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_missing_table_is_neither_an_outage_nor_an_absent_session() {
+    let store = MySqlStore::new(pool().await).table("missing").unwrap();
+    assert_eq!(kinds(&store).await, [ErrorKind::Other; 8]);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nowhere = MySqlConnectOptions::new().host("127.0.0.1").port(port).username("nobody");
+    let short = MySqlPoolOptions::new().acquire_timeout(Duration::from_millis(200));
+    let store = MySqlStore::new(short.connect_lazy_with(nowhere));
+    assert_eq!(kinds(&store).await, [ErrorKind::Unavailable; 8]);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_server_that_takes_the_connection_and_never_answers_is_unavailable() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let silent_host = MySqlConnectOptions::new().host("127.0.0.1").port(port).username("nobody");
+    let short = MySqlPoolOptions::new().acquire_timeout(Duration::from_millis(200));
+    let store = MySqlStore::new(short.connect_lazy_with(silent_host));
+    assert_eq!(kinds(&store).await, [ErrorKind::Unavailable; 8]);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_pool_that_is_used_up_or_closed_is_unavailable() {
+    let short =
+        MySqlPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(200));
+    let pool = short.connect_with(options()).await.unwrap();
+    let store = MySqlStore::new(pool.clone());
+    let taken = pool.acquire().await.unwrap();
+    assert_eq!(kinds(&store).await, [ErrorKind::Unavailable; 8]);
+    drop(taken);
+    pool.close().await;
+    assert_eq!(kinds(&store).await, [ErrorKind::Unavailable; 8]);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_row_that_is_locked_for_too_long_is_unavailable() {
+    let (store, holder) = store("locked").await;
+    assert_eq!(store.insert(&key(1), &record(1, None, 5)).await.unwrap(), Inserted::Created);
+    let mut lock = holder.begin().await.unwrap();
+    lock.execute("SELECT * FROM locked FOR UPDATE").await.unwrap();
+    let store = MySqlStore::new(pool_with("SET SESSION innodb_lock_wait_timeout = 1").await);
+    let store = store.table("locked").unwrap();
+    let error = store.end(&key(1), &tombstone(9)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    // Readers do not wait for writers.
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(1, None, 5)));
+    lock.rollback().await.unwrap();
+    store.end(&key(1), &tombstone(9)).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_session_that_may_only_read_is_unavailable_to_writers() {
+    let (_, _pool) = store("read_only").await;
+    let store = MySqlStore::new(pool_with("SET SESSION TRANSACTION READ ONLY").await);
+    let store = store.table("read_only").unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+    let errors = [
+        store.insert(&key(1), &record(1, None, 5)).await.unwrap_err(),
+        store.end(&key(1), &tombstone(9)).await.unwrap_err(),
+        store.remove_expired(at(9), 9).await.unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| error.kind() == ErrorKind::Unavailable), "{errors:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_connection_that_the_server_ends_is_unavailable_and_the_next_call_goes_on() {
+    let (_, admin) = store("ended").await;
+    let one = MySqlPoolOptions::new().max_connections(1).test_before_acquire(false);
+    let pool = one.connect_with(options()).await.unwrap();
+    let store = MySqlStore::new(pool.clone()).table("ended").unwrap();
+    let id: u64 = sqlx::query_scalar("SELECT connection_id()").fetch_one(&pool).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("KILL {id}"))).await.unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(store.load(&key(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_body_larger_than_a_packet_is_refused_and_never_cut() {
+    let (store, pool) = store("too_large").await;
+    let packet: u64 =
+        sqlx::query_scalar("SELECT @@max_allowed_packet").fetch_one(&pool).await.unwrap();
+    let size = usize::try_from(packet).unwrap();
+    for (size, fits) in [(size - 1000, true), (size + 1000, false)] {
+        let large = Record { body: vec![7; size].into(), ..record(1, None, 5) };
+        let inserted = store.insert(&key(1), &large).await;
+        match fits {
+            true => assert_eq!(inserted.unwrap(), Inserted::Created),
+            false => assert_eq!(inserted.unwrap_err().kind(), ErrorKind::TooLarge),
+        }
+        assert_eq!(store.load(&key(1)).await.unwrap().is_some(), fits);
+        assert_eq!(store.remove_expired(at(9), 9).await.unwrap(), usize::from(fits));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_column_that_is_too_short_is_an_error_in_strict_mode() {
+    let (store, pool) = store("too_short").await;
+    pool.execute("ALTER TABLE too_short MODIFY body VARBINARY(5) NOT NULL").await.unwrap();
+    let error = store.insert(&key(1), &record(1, None, 5)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_senseless_row_is_corrupt_and_not_absent() {
+    let (store, pool) = store("senseless").await;
+    pool.execute("ALTER TABLE senseless MODIFY subject VARBINARY(40)").await.unwrap();
+    for (column, value) in [("revision", "-1"), ("subject", "x'0102'"), ("subject", "''")] {
+        store.remove_expired(at(9), 9).await.unwrap();
+        assert_eq!(store.insert(&key(1), &record(1, None, 5)).await.unwrap(), Inserted::Created);
+        let spoil = format!("UPDATE senseless SET {column} = {value}");
+        pool.execute(AssertSqlSafe(spoil)).await.unwrap();
+        let error = store.load(&key(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{column}");
+        let error = store.scan(None, 9).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{column}");
+    }
+}

@@ -1,0 +1,36 @@
+//! What holds for the PostgreSQL store.
+
+mod cleanup;
+mod contract;
+mod cost;
+mod errors;
+mod schema;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor};
+use typed_session::store::PostgresStore;
+
+fn url() -> String {
+    std::env::var("POSTGRES_URL").expect("POSTGRES_URL: ./tests/run engines sets it")
+}
+
+fn options() -> PgConnectOptions {
+    url().parse().unwrap()
+}
+
+async fn pool() -> PgPool {
+    PgPoolOptions::new().max_connections(12).connect_with(options()).await.unwrap()
+}
+
+/// A store of the test's own, on a table of its name.
+async fn store(table: &str) -> (PostgresStore, PgPool) {
+    let pool = pool().await;
+    (on(&pool, table).await, pool)
+}
+
+async fn on(pool: &PgPool, table: &str) -> PostgresStore {
+    pool.execute(AssertSqlSafe(format!("DROP TABLE IF EXISTS \"{table}\""))).await.unwrap();
+    let store = PostgresStore::new(pool.clone()).table(table).unwrap();
+    store.migrate().await.unwrap();
+    store
+}

@@ -1,0 +1,30 @@
+//! What of the SQLite store takes its time; the rest is in `tests/stores`.
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
+use sqlx::{AssertSqlSafe, Executor};
+use tempfile::TempDir;
+use typed_session::store::SqliteStore;
+
+use crate::cleanup::{NOW, rows, run};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes its time: ./tests/run engines"]
+async fn requests_go_on_beside_a_clean_up() {
+    let dir = TempDir::new().unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(dir.path().join("sessions.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let fill = format!(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {})
+        INSERT INTO typed_sessions SELECT randomblob(32), 1, NULL,
+            iif(n % 2 = 0, {NOW} - n, {NOW} + n), zeroblob(300)
+        FROM number",
+        rows()
+    );
+    pool.execute(AssertSqlSafe(fill)).await.unwrap();
+    run("SQLite", store).await;
+}

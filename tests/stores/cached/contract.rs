@@ -1,0 +1,65 @@
+//! The contract, where the cache answers and where it asks.
+
+use std::time::Duration;
+
+use typed_session::store::{Cached, MemoryStore, Store};
+use typed_session::testing::conformance::{self, Suite};
+use typed_session::testing::schedule::run;
+use typed_session::testing::{Recalling, Yielding, Yields};
+
+use super::clock;
+
+/// A cache that nothing grows too old for.
+fn cached<S: Store>(store: S) -> Cached<S> {
+    Cached::new(store).max_age(Duration::from_secs(3600)).clock(clock())
+}
+
+#[test]
+fn the_contract_holds() {
+    run(conformance::run(async || cached(MemoryStore::new())));
+}
+
+#[test]
+fn the_contract_holds_for_what_is_recalled() {
+    run(conformance::run(async || Recalling::new(cached(MemoryStore::new()))));
+}
+
+#[test]
+fn the_contract_holds_for_what_is_recalled_while_the_store_takes_its_time() {
+    let store = || Yielding::new(MemoryStore::new(), Yields::Around);
+    run(Suite::new().runs(300).run(async || Recalling::new(cached(store()))));
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
+    use tempfile::TempDir;
+    use typed_session::store::SqliteStore;
+
+    use super::*;
+
+    async fn store(dir: &TempDir) -> SqliteStore {
+        let options = SqliteConnectOptions::new()
+            .filename(dir.path().join("sessions.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
+        let store = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
+        store.migrate().await.unwrap();
+        store
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_contract_holds_for_what_is_recalled_in_front_of_a_file() {
+        let dir = TempDir::new().unwrap();
+        let store = store(&dir).await;
+        conformance::run(async || Recalling::new(cached(store.clone()))).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_contract_holds_for_what_is_recalled_when_tasks_run_on_threads() {
+        let dir = TempDir::new().unwrap();
+        let store = store(&dir).await;
+        let suite = Suite::new().spawn(|task| drop(tokio::spawn(task)));
+        suite.run(async || Recalling::new(cached(store.clone()))).await;
+    }
+}
