@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use super::{Cursor, Error, ErrorKind, Inserted, Page, Replaced, Result, Revision, Scan, Store};
+use super::{
+    Cursor, Error, ErrorKind, Inserted, Page, Recalled, Replaced, Result, Revision, Scan, Store,
+};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
@@ -90,6 +92,10 @@ impl<S: fmt::Debug> fmt::Debug for TimeLimit<S> {
 impl<S: Store> Store for TimeLimit<S> {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         self.within(self.store.load(key)).await
+    }
+
+    async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
+        self.within(self.store.recall(key)).await
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {

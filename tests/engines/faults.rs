@@ -50,6 +50,9 @@ impl SessionData for Shop {
 /// A word that is in the data of one write alone.
 const MARKER: &str = "lose-the-reply-to-this";
 
+/// What a store under fire gives a call, or a connection, at most.
+pub(crate) const LIMIT: Duration = Duration::from_millis(800);
+
 /// A server that was out of reach is found again by then.
 const RECOVERY: Duration = Duration::from_secs(15);
 
@@ -74,7 +77,7 @@ async fn read<S: Store>(sessions: &SessionLayer<Shop, S>, cookie: &str) -> Resul
 }
 
 /// Tries again until it works.
-async fn at_last<T, E: Debug, F>(mut call: impl FnMut() -> F) -> T
+pub(crate) async fn at_last<T, E: Debug, F>(mut call: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -149,9 +152,12 @@ pub(crate) async fn outages<S: Store>(
 ) {
     let (proxy, proxied) = before(url);
     let sessions = SessionLayer::<Shop, _>::new(connect(proxied).await);
-    let faults: [(&str, fn(&Proxy)); 3] =
-        [("cut", Proxy::cut), ("refused", Proxy::refuse), ("hanging", Proxy::hang)];
-    for (name, fault) in faults {
+    for name in ["cut", "refused", "hanging"] {
+        let fault = |proxy: &Proxy| match name {
+            "cut" => proxy.cut(),
+            "refused" => proxy.refuse(),
+            _ => proxy.hang(),
+        };
         println!("connections are {name}");
         let cookie = change(&sessions, "", |shop| shop.visits = 1).await.unwrap();
 
@@ -255,7 +261,7 @@ async fn write<S: Store>(
 ) -> Vec<(SessionKey, u64)> {
     let mut sessions = Vec::new();
     let run = SystemClock.now().as_millis();
-    for number in 0.. {
+    for number in 0_u64.. {
         if over.load(Ordering::SeqCst) {
             break;
         }

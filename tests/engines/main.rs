@@ -3,6 +3,10 @@
 //! `./tests/run engines` starts what is needed; each test is ignored otherwise.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+// First, because a macro is known only from its definition on.
+#[macro_use]
+mod under_fire;
+
 mod cleanup;
 mod connect;
 mod faults;

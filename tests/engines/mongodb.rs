@@ -18,6 +18,7 @@ use typed_session::store::{
 use typed_session::testing::conformance::Suite;
 use typed_session::{Record, SessionKey, Subject, Timestamp};
 
+use crate::faults::{LIMIT, at_last};
 use crate::server::{Kind, shared};
 
 /// A database of its own for one test, gone with its runtime's end if nothing failed.
@@ -201,7 +202,7 @@ async fn writes_ask_for_the_majority_and_its_journal_whatever_the_client_was_tol
     for (name, command) in commands.iter().filter(|(name, _)| name != "find") {
         let got = concern(command, "writeConcern");
         assert_eq!(got.get_str("w").unwrap(), "majority", "{name}");
-        assert_eq!(got.get_bool("j").unwrap(), true, "{name}");
+        assert!(got.get_bool("j").unwrap(), "{name}");
         assert_eq!(got.len(), wanted.len(), "{got}");
     }
     let read = concern(&commands.iter().find(|(name, _)| name == "find").unwrap().1, "readConcern");
@@ -584,3 +585,16 @@ async fn unavailable(store: &MongoStore) {
     };
     tokio::time::timeout(8 * limit, all).await.expect("no verb waits for ever");
 }
+
+/// A store that does not wait for long, in a database for the tests of faults.
+async fn impatient(url: String) -> MongoStore {
+    let mut options = ClientOptions::parse(url).await.unwrap();
+    options.server_selection_timeout = Some(LIMIT);
+    options.connect_timeout = Some(LIMIT);
+    let client = Client::with_options(options).unwrap();
+    let store = MongoStore::new(client.database("typed_session_under_fire")).timeout(LIMIT);
+    at_last(|| store.migrate()).await;
+    store
+}
+
+under_fire!(Kind::MongoDb, crate::mongodb::impatient);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client};
 use typed_session::store::{
     Body, Change, Changes, ErrorKind, Inserted, RedisStore, Replaced, Revision, Row, Scan, Store,
@@ -12,6 +12,7 @@ use typed_session::store::{
 use typed_session::testing::conformance::Suite;
 use typed_session::{Clock, Record, SessionKey, Subject, SystemClock, Timestamp};
 
+use crate::faults::LIMIT;
 use crate::redis_wire::Wire;
 use crate::server::{Kind, Server, shared};
 
@@ -712,3 +713,17 @@ async fn a_walk_finds_some(store: &impl Scan) {
     let _ = store.insert(&key(1), &live(1, Some(alice()))).await.unwrap();
     assert!(walk(store, 1000).await.contains_key(&key(1)));
 }
+
+/// A store that connects again and does not wait for long.
+async fn impatient(url: String) -> RedisStore<ConnectionManager> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(LIMIT))
+        .set_response_timeout(Some(LIMIT))
+        .set_min_delay(Duration::from_millis(10))
+        .set_max_delay(Duration::from_millis(50))
+        .set_number_of_retries(1);
+    let manager = Client::open(url).unwrap().get_connection_manager_lazy(config).unwrap();
+    RedisStore::new(manager).prefix("under-fire:")
+}
+
+under_fire!(Kind::Redis, crate::redis::impatient);

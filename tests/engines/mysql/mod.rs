@@ -8,7 +8,9 @@ mod schema;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
-use typed_session::store::MySqlStore;
+use typed_session::store::{MySqlStore, TimeLimit};
+
+use crate::faults::{LIMIT, at_last};
 
 fn url() -> String {
     std::env::var("MYSQL_URL").expect("MYSQL_URL: ./tests/run engines sets it")
@@ -46,3 +48,13 @@ async fn on(pool: &MySqlPool, table: &str) -> MySqlStore {
     store.migrate().await.unwrap();
     store
 }
+
+/// A store that does not wait for long, on a table for the tests of faults.
+async fn impatient(url: String) -> TimeLimit<MySqlStore> {
+    let pool = MySqlPoolOptions::new().max_connections(3).acquire_timeout(LIMIT);
+    let store = MySqlStore::new(pool.connect_lazy(&url).unwrap()).table("under_fire").unwrap();
+    at_last(|| store.migrate()).await;
+    TimeLimit::new(store, LIMIT, tokio::time::sleep)
+}
+
+under_fire!(Kind::MySql, crate::mysql::impatient);

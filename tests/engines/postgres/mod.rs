@@ -9,7 +9,9 @@ mod schema;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
-use typed_session::store::PostgresStore;
+use typed_session::store::{PostgresStore, TimeLimit};
+
+use crate::faults::{LIMIT, at_last};
 
 fn url() -> String {
     std::env::var("POSTGRES_URL").expect("POSTGRES_URL: ./tests/run engines sets it")
@@ -35,3 +37,13 @@ async fn on(pool: &PgPool, table: &str) -> PostgresStore {
     store.migrate().await.unwrap();
     store
 }
+
+/// A store that does not wait for long, on a table for the tests of faults.
+async fn impatient(url: String) -> TimeLimit<PostgresStore> {
+    let pool = PgPoolOptions::new().max_connections(3).acquire_timeout(LIMIT);
+    let store = PostgresStore::new(pool.connect_lazy(&url).unwrap()).table("under_fire").unwrap();
+    at_last(|| store.migrate()).await;
+    TimeLimit::new(store, LIMIT, tokio::time::sleep)
+}
+
+under_fire!(Kind::Postgres, crate::postgres::impatient);
