@@ -1,9 +1,11 @@
 //! The contract, where the cache answers and where it asks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use typed_session::store::{Cached, MemoryStore, Scan, Store};
 use typed_session::testing::conformance::{self, Suite};
+use typed_session::testing::history::Workload;
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Recalling, Yielding, Yields};
 
@@ -29,6 +31,16 @@ fn the_contract_holds_for_what_is_recalled() {
 fn the_contract_holds_for_what_is_recalled_while_the_store_takes_its_time() {
     let store = || Yielding::new(MemoryStore::new(), Yields::Around);
     run(Suite::new().runs(300).run(async || Recalling::new(cached(store()))));
+}
+
+#[test]
+fn histories_of_what_is_recalled_have_an_explanation() {
+    for seed in 0..10 {
+        let cache = Arc::new(cached(Yielding::new(MemoryStore::new(), Yields::Around)));
+        let connect = async || Recalling::new(Arc::clone(&cache));
+        let report = run(Workload::new().seed(seed).operations(3000).check(connect));
+        report.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    }
 }
 
 #[test]
