@@ -106,8 +106,8 @@
 //! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
 //!
-//! Behind a `store::Cached`, a `load` is none while the session is remembered, and two trips where
-//! what is remembered does not fit the id.
+//! Behind a `store::Cached`, a `load` makes no trip to the store while the session is remembered and
+//! its id fits what is remembered.
 //!
 //! With [timed rotation](SessionLayer::rotation), which is off by default:
 //!

@@ -1,13 +1,16 @@
 //! The contract, where the cache answers and where it asks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use typed_session::store::{Cached, MemoryStore, Store};
+use typed_session::store::{Cached, MemoryStore, Scan, Store};
 use typed_session::testing::conformance::{self, Suite};
+use typed_session::testing::history::Workload;
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Recalling, Yielding, Yields};
 
 use super::clock;
+use crate::{key, record};
 
 /// A cache that nothing grows too old for.
 fn cached<S: Store>(store: S) -> Cached<S> {
@@ -28,6 +31,25 @@ fn the_contract_holds_for_what_is_recalled() {
 fn the_contract_holds_for_what_is_recalled_while_the_store_takes_its_time() {
     let store = || Yielding::new(MemoryStore::new(), Yields::Around);
     run(Suite::new().runs(300).run(async || Recalling::new(cached(store()))));
+}
+
+#[test]
+fn histories_of_what_is_recalled_have_an_explanation() {
+    for seed in 0..10 {
+        let cache = Arc::new(cached(Yielding::new(MemoryStore::new(), Yields::Around)));
+        let connect = async || Recalling::new(Arc::clone(&cache));
+        let report = run(Workload::new().seed(seed).operations(3000).check(connect));
+        report.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    }
+}
+
+#[test]
+fn an_operator_walks_through_the_store_behind() {
+    let store = cached(MemoryStore::new());
+    for first in 1..=3 {
+        let _ = run(store.store().insert(&key(first), &record(1, None, 9))).unwrap();
+    }
+    assert_eq!(run(store.scan(None, 10)).unwrap().rows.len(), 3);
 }
 
 #[cfg(feature = "sqlite")]
