@@ -258,6 +258,7 @@ fn possible(random: &mut Random) -> (State, Vec<Event>) {
     let mut pick = |count: u64| random.next() % count;
     let calls = 2 + pick(6);
     let fresh = pick(8) > 0;
+    let round_of_losses = pick(3) == 0;
     let any = |pick: &mut dyn FnMut(u64) -> u64, number: u64| Record {
         revision: revision(if fresh { number } else { 1 + pick(3) }),
         subject: [None, Some(Subject::from(7u64)), Some(Subject::from(8u64))][pick(3) as usize],
@@ -284,7 +285,7 @@ fn possible(random: &mut Random) -> (State, Vec<Event>) {
         let called = 10 * pick(4) + number;
         let instant = called + pick(20);
         let at = instant + pick(20);
-        let is_lost = pick(3) == 0;
+        let is_lost = pick(if round_of_losses { 2 } else { 3 }) == 0;
         let instant = instant + if is_lost { pick(30) } else { 0 };
         if !is_lost || pick(3) > 0 {
             instants.push((instant, number as usize));
@@ -374,8 +375,8 @@ fn the_search_says_the_same_as_every_order_one_after_the_other() {
     let (mut accepted, mut refused) = (0, 0);
     for round in 0..60_000 {
         let (start, mut events) = possible(&mut random);
-        let disturbed = round % 3 > 0;
-        for _ in 0..round % 3 {
+        let disturbed = round % 4 > 0;
+        for _ in 0..round % 4 {
             disturb(&mut random, &mut events);
         }
         let wanted = oracle(&events, 0, &start);
@@ -384,5 +385,5 @@ fn the_search_says_the_same_as_every_order_one_after_the_other() {
         assert_eq!(got, wanted, "round {round}: {start:?} {events:#?}");
         *if wanted { &mut accepted } else { &mut refused } += 1;
     }
-    assert!(accepted > 10_000 && refused > 10_000, "{accepted} and {refused}");
+    assert!(accepted > 10_000 && refused > 5_000, "{accepted} and {refused}");
 }
