@@ -31,12 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Has clients at work on a server, half of them through a proxy that cuts, delays and loses, and
 /// looks for an explanation of what they saw.
 pub(crate) async fn minute<S: Store>(url: &str, connect: impl AsyncFn(String) -> S) -> Report {
-    let seconds = env::var("HISTORY_SECONDS").map_or(60, |text| text.parse().unwrap());
     let (proxy, proxied) = before(url);
     let proxy = Arc::new(proxy);
-    let workload = Workload::new()
-        .lasting(Duration::from_secs(seconds))
-        .patience(|| tokio::time::sleep(PATIENCE));
+    let workload = Workload::new().lasting(seconds()).patience(|| tokio::time::sleep(PATIENCE));
     println!("{workload:?}");
     let run = workload.begin();
     let mut stores = Vec::new();
@@ -45,7 +42,7 @@ pub(crate) async fn minute<S: Store>(url: &str, connect: impl AsyncFn(String) ->
     }
     let clients: Vec<_> = stores.into_iter().map(|store| tokio::spawn(run.client(store))).collect();
     let over = Arc::new(AtomicBool::new(false));
-    let chaos = tokio::spawn(chaos(Arc::clone(&proxy), Arc::clone(&over), seconds));
+    let chaos = tokio::spawn(chaos(Arc::clone(&proxy), Arc::clone(&over), seconds().as_secs()));
     for client in clients {
         client.await.unwrap();
     }
@@ -56,6 +53,30 @@ pub(crate) async fn minute<S: Store>(url: &str, connect: impl AsyncFn(String) ->
     assert_eq!(report.undecided, 0, "every history is looked through");
     assert!(report.unknown > 0 && report.keys > 0, "there was something to explain");
     report
+}
+
+/// The same without faults, for what is no single server, or may not lose an answer.
+pub(crate) async fn calm_minute<S: Store>(connect: impl AsyncFn() -> S) -> Report {
+    let workload = Workload::new().lasting(seconds()).drops(0);
+    println!("{workload:?}");
+    let run = workload.begin();
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(tokio::spawn(run.client(connect().await)));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    let report = run.finish(connect().await).await.unwrap();
+    println!("{report:?}");
+    assert_eq!((report.undecided, report.unknown), (0, 0));
+    assert!(report.keys > 0);
+    report
+}
+
+fn seconds() -> Duration {
+    let seconds = env::var("HISTORY_SECONDS").map_or(60, |text| text.parse().unwrap());
+    Duration::from_secs(seconds)
 }
 
 /// One fault after the other; returns how many.

@@ -7,6 +7,7 @@
 #[macro_use]
 mod under_fire;
 
+mod cached;
 mod cleanup;
 mod connect;
 mod faults;

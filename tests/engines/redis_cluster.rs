@@ -522,3 +522,11 @@ async fn an_acknowledged_logout_is_lost_with_the_primary_unless_a_replica_has_it
     println!("waiting: {alive} of {acknowledged}");
     assert_eq!(alive, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_minute_of_histories_has_an_explanation() {
+    let connection = connect(&shared(Kind::RedisCluster)).await;
+    let store = RedisStore::cluster(connection).prefix(fresh_prefix());
+    crate::histories::calm_minute(async || store.clone()).await;
+}

@@ -26,7 +26,7 @@ async fn pool() -> PgPool {
 }
 
 /// A store of the test's own, on a table of its name.
-async fn store(table: &str) -> (PostgresStore, PgPool) {
+pub(crate) async fn store(table: &str) -> (PostgresStore, PgPool) {
     let pool = pool().await;
     (on(&pool, table).await, pool)
 }
