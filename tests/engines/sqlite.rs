@@ -28,3 +28,16 @@ async fn requests_go_on_beside_a_clean_up() {
     pool.execute(AssertSqlSafe(fill)).await.unwrap();
     run("SQLite", store).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes its time: ./tests/run engines"]
+async fn a_minute_of_histories_has_an_explanation() {
+    let dir = TempDir::new().unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(dir.path().join("sessions.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal);
+    let store = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
+    store.migrate().await.unwrap();
+    crate::histories::calm_minute(async || store.clone()).await;
+}
