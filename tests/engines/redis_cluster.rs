@@ -392,7 +392,7 @@ async fn write(
             }
             seen.slowest = seen.slowest.max(began.elapsed());
         }
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             match store.end(&key, &tombstone(now().plus(10 * MINUTE))).await {
                 Ok(()) => seen.ended.push(key),
                 Err(_) => seen.errors += 1,
