@@ -76,6 +76,7 @@
 //! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
 //! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
+//! | `redis` | `store::RedisStore`, for Redis and Valkey, on a connection of redis-rs 1 |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test |

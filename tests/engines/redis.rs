@@ -107,11 +107,21 @@ async fn the_contract_is_kept_key_by_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a server: ./tests/run engines"]
-async fn the_contract_is_kept_with_a_replica_to_wait_for_of_no_server() {
+async fn the_contract_is_kept_with_wait_behind_each_write() {
     let connection = connect(&shared(Kind::Redis)).await;
     let limit = Duration::from_millis(10);
     let fresh = || RedisStore::new(connection.clone()).wait_for_replicas(0, limit);
     suite().run(async || fresh().prefix(fresh_prefix())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn the_contract_is_kept_in_both_of_the_engines_protocols() {
+    let url = format!("{}?protocol=resp3", shared(Kind::Redis));
+    let connection = connect(&url).await;
+    for layout in [RedisStore::new, RedisStore::cluster] {
+        suite().runs(3).run(async || layout(connection.clone()).prefix(fresh_prefix())).await;
+    }
 }
 
 /// How often each command was called, within scripts as well.
