@@ -12,7 +12,7 @@ use typed_session::store::{
 use typed_session::testing::conformance::Suite;
 use typed_session::{Clock, Record, SessionKey, Subject, SystemClock, Timestamp};
 
-use crate::redis_wire::Wire;
+use crate::redis_wire::{Loss, Wire};
 use crate::server::{Kind, Server, shared};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -364,6 +364,40 @@ async fn an_entry_counts_for_a_while_beyond_its_deadline() {
         let _ = store.insert(&key(number), &past).await.unwrap();
     }
     assert!(store.sessions_of(&alice(), None, 100).await.unwrap().contains(&key(1)));
+}
+
+/// As a verb leaves it that is dropped before it has taken out the old entry.
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_session_with_several_entries_is_named_once() {
+    let (url, prefix) = (shared(Kind::Redis), fresh_prefix());
+    let connection = connect(&url).await;
+    let store = RedisStore::cluster(connection.clone()).prefix(&prefix);
+    let mut keys: Vec<_> = (0..3).map(key).collect();
+    keys.sort();
+    for key in &keys {
+        let _ = store.insert(key, &live(1, Some(alice()))).await.unwrap();
+        for hours in 2..5 {
+            let wire = Wire::new(connection.clone());
+            let dying = RedisStore::cluster(wire.clone()).prefix(&prefix);
+            wire.lose(3, Loss::OfRequest);
+            let touch = dying.touch(key, Revision::from_u64(1), now().plus(60 * hours * MINUTE));
+            assert!(wire.until_lost(touch).await.is_none());
+        }
+    }
+    let index = format!("{prefix}subject:{}", hex(alice()));
+    assert_eq!(ask::<i64>(&connection, &format!("ZCARD {index}")).await, 12);
+    for limit in 1..15 {
+        let mut named: Vec<SessionKey> = Vec::new();
+        loop {
+            let page = store.sessions_of(&alice(), named.last(), limit).await.unwrap();
+            named.extend(&page);
+            if page.len() < limit {
+                break;
+            }
+        }
+        assert_eq!(named, keys, "pages of {limit}");
+    }
 }
 
 #[tokio::test]
