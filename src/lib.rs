@@ -76,7 +76,12 @@
 //! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
 //! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
+//! | `postgres` | `store::PostgresStore`, on a pool of sqlx 0.9 |
+//! | `mysql` | `store::MySqlStore`, for MySQL and MariaDB, on a pool of sqlx 0.9 |
+//! | `redis` | `store::RedisStore`, for Redis, Valkey and their clusters, on a connection of redis-rs 1 |
+//! | `mongodb` | `store::MongoStore`, on a client of mongodb 3 |
 //! | `cache` | `store::Cached`: records in the process, in front of any store |
+//! | `cli` | the operator's command `typed-session`, with all stores that have a URL |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test |

@@ -13,7 +13,7 @@ use typed_session::testing::conformance::Suite;
 use typed_session::{Clock, Record, SessionKey, Subject, SystemClock, Timestamp};
 
 use crate::faults::LIMIT;
-use crate::redis_wire::Wire;
+use crate::redis_wire::{Loss, Wire};
 use crate::server::{Kind, Server, shared};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -108,11 +108,21 @@ async fn the_contract_is_kept_key_by_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a server: ./tests/run engines"]
-async fn the_contract_is_kept_with_a_replica_to_wait_for_of_no_server() {
+async fn the_contract_is_kept_with_wait_behind_each_write() {
     let connection = connect(&shared(Kind::Redis)).await;
     let limit = Duration::from_millis(10);
     let fresh = || RedisStore::new(connection.clone()).wait_for_replicas(0, limit);
     suite().run(async || fresh().prefix(fresh_prefix())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn the_contract_is_kept_in_both_of_the_engines_protocols() {
+    let url = format!("{}?protocol=resp3", shared(Kind::Redis));
+    let connection = connect(&url).await;
+    for layout in [RedisStore::new, RedisStore::cluster] {
+        suite().runs(3).run(async || layout(connection.clone()).prefix(fresh_prefix())).await;
+    }
 }
 
 /// How often each command was called, within scripts as well.
@@ -355,6 +365,40 @@ async fn an_entry_counts_for_a_while_beyond_its_deadline() {
         let _ = store.insert(&key(number), &past).await.unwrap();
     }
     assert!(store.sessions_of(&alice(), None, 100).await.unwrap().contains(&key(1)));
+}
+
+/// As a verb leaves it that is dropped before it has taken out the old entry.
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_session_with_several_entries_is_named_once() {
+    let (url, prefix) = (shared(Kind::Redis), fresh_prefix());
+    let connection = connect(&url).await;
+    let store = RedisStore::cluster(connection.clone()).prefix(&prefix);
+    let mut keys: Vec<_> = (0..3).map(key).collect();
+    keys.sort();
+    for key in &keys {
+        let _ = store.insert(key, &live(1, Some(alice()))).await.unwrap();
+        for hours in 2..5 {
+            let wire = Wire::new(connection.clone());
+            let dying = RedisStore::cluster(wire.clone()).prefix(&prefix);
+            wire.lose(3, Loss::OfRequest);
+            let touch = dying.touch(key, Revision::from_u64(1), now().plus(60 * hours * MINUTE));
+            assert!(wire.until_lost(touch).await.is_none());
+        }
+    }
+    let index = format!("{prefix}subject:{}", hex(alice()));
+    assert_eq!(ask::<i64>(&connection, &format!("ZCARD {index}")).await, 12);
+    for limit in 1..15 {
+        let mut named: Vec<SessionKey> = Vec::new();
+        loop {
+            let page = store.sessions_of(&alice(), named.last(), limit).await.unwrap();
+            named.extend(&page);
+            if page.len() < limit {
+                break;
+            }
+        }
+        assert_eq!(named, keys, "pages of {limit}");
+    }
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ async fn the_contract_is_kept_in_one_slot() {
 async fn the_contract_is_kept_with_a_replica_to_wait_for() {
     let connection = connect(&shared(Kind::RedisCluster)).await;
     let store = || RedisStore::cluster(connection.clone()).prefix(fresh_prefix());
-    let fresh = || store().wait_for_replicas(1, Duration::from_millis(300));
+    let fresh = || store().wait_for_replicas(1, MINUTE / 6);
     suite().runs(5).run(async || fresh()).await;
 }
 

@@ -87,17 +87,18 @@ mod verbs;
 ///
 /// # Memory
 ///
-/// A session with a body of 200 bytes takes about 460 bytes, and its entry in an
-/// index of its own 200 more; a tombstone 170. The engine removes a
-/// record when its `expires_at` has passed, by the clock of the server, so keep that
-/// right. An index goes an hour after the last session in it.
+/// A session with a body of 200 bytes takes about 460 bytes, the index of a user with
+/// one session 200, and a tombstone 170; with what the server keeps beside, such a
+/// user costs 800 bytes (Redis 7.0). The engine removes a record when its `expires_at`
+/// has passed, by the clock of the server, so keep that right. An index goes an hour
+/// after the last session in it.
 ///
 /// **Set `maxmemory-policy noeviction`.** An evicted session is a logout. An evicted
 /// index is worse: "log out everywhere" misses the sessions that were in it. Every
 /// key here has a time to live, so the `volatile-` policies evict them like
-/// the `allkeys-` ones. (An evicted tombstone brings nobody back, as no verb but `insert`
-/// creates, and that only under a new key.) Without eviction a full server answers writes
-/// by [`Unavailable`], except logouts, which are let through.
+/// the `allkeys-` ones. (Without its tombstone, a session comes back only if it was
+/// being made at the moment when it was revoked.) Without eviction, a full server answers
+/// writes by [`Unavailable`], except logouts, which are let through.
 ///
 /// # Durability
 ///

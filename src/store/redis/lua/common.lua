@@ -64,18 +64,12 @@ local function index_of(prefix, subject)
   end)
 end
 
--- Takes out up to four of the members that follow a new one, around the circle,
--- if they count no more. Keys are hashes, so each member has its turn: with each
--- that comes, as many go as are among four of all, and the set keeps at most about
--- a third more than what counts.
+-- Takes out those of the next four members after a new one that count no more. Keys
+-- are hashes, so each member has its turn: with each that comes, as many go as are
+-- among four of all, and the set keeps, on average, a third more than what counts.
 local function prune(index, member)
-  local near = redis.call('ZRANGE', index, '(' .. member, '+', 'BYLEX', 'LIMIT', 0, 4)
-  if #near < 4 then
-    for _, first in ipairs(redis.call('ZRANGE', index, '-', '+', 'BYLEX', 'LIMIT', 0, 4 - #near)) do
-      near[#near + 1] = first
-    end
-  end
   local now = now()
+  local near = redis.call('ZRANGE', index, '(' .. member, '+', 'BYLEX', 'LIMIT', 0, 4)
   for _, old in ipairs(near) do
     if not earlier(now, old:sub(33, 40)) then
       redis.call('ZREM', index, old)
