@@ -22,7 +22,7 @@ async fn requests_go_on_beside_a_clean_up() {
         "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {})
         INSERT INTO typed_sessions SELECT randomblob(32), 1, NULL,
             iif(n % 2 = 0, {NOW} - n, {NOW} + n), zeroblob(300)
-        FROM number",
+        FROM number ORDER BY 1",
         rows()
     );
     pool.execute(AssertSqlSafe(fill)).await.unwrap();
