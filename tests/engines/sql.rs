@@ -1,6 +1,7 @@
 //! What the tests of the SQL stores share.
 
-use typed_session::store::{Revision, Scan};
+use typed_session::store::{Inserted, Replaced, Revision, Scan};
+use typed_session::{Record, SessionKey};
 
 use crate::{at, numbered, record, tombstone};
 
@@ -31,4 +32,40 @@ pub(crate) async fn every_verb(store: &impl Scan, times: u64) {
         store.remove_expired(at(5), 10).await.unwrap();
         store.scan(None, 10).await.unwrap();
     }
+}
+
+/// Keys and bodies that text, padding or signs would spoil.
+pub(crate) async fn bytes_are_as_they_are(store: &impl Scan) {
+    let keys = [[0; 32], [b' '; 32], *b"'\\\"%_\0\r\n\x1a;--/* */ ?1 $1 :a @b \0\xff", [0xff; 32]];
+    let bodies = [vec![], (0..=255).collect(), vec![0; 70_000], b"\xff\xfe'; --".to_vec()];
+    let deadlines = [i64::MIN, -1, 0, i64::MAX];
+    let mut written = Vec::new();
+    for ((key, body), deadline) in keys.into_iter().zip(bodies).zip(deadlines) {
+        let key = SessionKey::from_bytes(key);
+        let its = Record { body: body.into(), ..record(1, Some("alice"), deadline) };
+        assert_eq!(store.insert(&key, &its).await.unwrap(), Inserted::Created);
+        assert_eq!(store.insert(&key, &its).await.unwrap(), Inserted::Exists);
+        assert_eq!(store.load(&key).await.unwrap(), Some(its.clone()));
+        // The same again, but for the revision, is a change like any other.
+        let next = Record { revision: Revision::from_u64(2), ..its.clone() };
+        assert_eq!(store.replace(&key, its.revision, &next).await.unwrap(), Replaced::Done);
+        assert_eq!(store.load(&key).await.unwrap(), Some(next));
+        written.push(key);
+    }
+    written.sort();
+    let alice = "alice".into();
+    assert_eq!(store.sessions_of(&alice, None, 9).await.unwrap(), written);
+    for (index, key) in written.iter().enumerate() {
+        let rest = store.sessions_of(&alice, Some(key), 9).await.unwrap();
+        assert_eq!(rest, written[index + 1..]);
+    }
+    let (mut walked, mut page) = (Vec::new(), store.scan(None, 1).await.unwrap());
+    loop {
+        walked.extend(page.rows.iter().map(|row| row.key));
+        match page.next {
+            Some(next) => page = store.scan(Some(&next), 1).await.unwrap(),
+            None => break,
+        }
+    }
+    assert_eq!(walked, written);
 }

@@ -20,7 +20,7 @@ async fn requests_go_on_beside_a_clean_up() {
                 FROM digit a, digit b, digit c, digit d, digit e)
             SELECT unhex(sha2(n, 256)), 1, NULL, if(n % 2 = 0, {NOW} - n, {NOW} + n),
                 repeat('x', 300)
-            FROM number WHERE n <= {}",
+            FROM number WHERE n <= {} ORDER BY 1",
             rows()
         );
         pool.execute(AssertSqlSafe(fill)).await.unwrap();

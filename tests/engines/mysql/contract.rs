@@ -48,3 +48,10 @@ async fn the_contract_holds_on_one_connection() {
     let store = on(&pool, "contract_one").await;
     conformance::run(async || store.clone()).await;
 }
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn bytes_are_as_they_are() {
+    let (store, _) = store("bytes").await;
+    crate::sql::bytes_are_as_they_are(&store).await;
+}

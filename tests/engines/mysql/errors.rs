@@ -9,7 +9,7 @@ use typed_session::Record;
 use typed_session::store::{ErrorKind, Inserted, MySqlStore, Revision, Scan, Store};
 
 use super::{options, pool, pool_with, store};
-use crate::{at, key, record, tombstone};
+use crate::{at, key, numbered, record, tombstone};
 
 async fn kinds(store: &MySqlStore) -> Vec<ErrorKind> {
     let (first, its) = (Revision::from_u64(1), record(2, None, 5));
@@ -162,4 +162,37 @@ async fn a_senseless_row_is_corrupt_and_not_absent() {
         let error = store.scan(None, 9).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{column}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_statement_that_a_deadlock_undid_is_tried_again() {
+    let (store, pool) = store("deadlock").await;
+    for number in 1..=2 {
+        let its = record(1, None, number.into());
+        assert_eq!(store.insert(&key(number), &its).await.unwrap(), Inserted::Created);
+    }
+    // A transaction that has done much, so that the server undoes the other one.
+    let mut heavy = pool.begin().await.unwrap();
+    for number in 0..100_u64 {
+        let insert = "INSERT INTO deadlock VALUES (?, 1, NULL, 1000, '')";
+        let its = numbered(number);
+        sqlx::query(insert).bind(its.as_bytes().as_slice()).execute(&mut *heavy).await.unwrap();
+    }
+    let lock = |number| {
+        format!("SELECT 1 FROM deadlock WHERE `key` = unhex('{}') FOR UPDATE", key(number))
+    };
+    heavy.execute(AssertSqlSafe(lock(2))).await.unwrap();
+    let sweep = tokio::spawn({
+        let store = store.clone();
+        async move { store.remove_expired(at(9), 9).await }
+    });
+    let waits = "SELECT count(*) FROM information_schema.innodb_trx
+        WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE 'DELETE FROM `deadlock`%'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    heavy.execute(AssertSqlSafe(lock(1))).await.unwrap();
+    heavy.commit().await.unwrap();
+    assert_eq!(sweep.await.unwrap().unwrap(), 2);
 }

@@ -3,7 +3,7 @@
 use sqlx::postgres::PgPoolOptions;
 use typed_session::testing::conformance::{self, Suite};
 
-use super::{on, options};
+use super::{on, options, store};
 
 /// The contract is not about the disk: no commit waits for it.
 const QUICK: (&str, &str) = ("synchronous_commit", "off");
@@ -48,4 +48,11 @@ async fn the_contract_holds_on_one_connection() {
     let pool = many().max_connections(1).connect_with(options).await.unwrap();
     let store = on(&pool, "contract_one").await;
     conformance::run(async || store.clone()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn bytes_are_as_they_are() {
+    let (store, _) = store("bytes").await;
+    crate::sql::bytes_are_as_they_are(&store).await;
 }
