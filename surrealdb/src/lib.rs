@@ -44,11 +44,11 @@ const END: &str = "{
     } RETURN NONE;
 }";
 
-const SESSIONS_OF: &str = "SELECT id FROM typed_sessions
+const SESSIONS_OF: &str = "SELECT id FROM `typed_sessions`
     WHERE subject = $subject AND id > $after ORDER BY id LIMIT $limit";
 
 const REMOVE_EXPIRED: &str = "{
-    LET $due = SELECT VALUE id FROM typed_sessions WHERE expires_at <= $now LIMIT $limit;
+    LET $due = SELECT VALUE id FROM `typed_sessions` WHERE expires_at <= $now LIMIT $limit;
     RETURN array::len((DELETE $due RETURN BEFORE));
 }";
 
@@ -132,10 +132,9 @@ impl<C: Connection> SurrealStore<C> {
     }
 
     fn with(connection: Surreal<C>, table: &str, limit: Duration) -> Self {
-        let quoted = format!("`{table}`");
         let statements = Statements {
-            sessions_of: SESSIONS_OF.replace(DEFAULT_TABLE, &quoted),
-            remove_expired: REMOVE_EXPIRED.replace(DEFAULT_TABLE, &quoted),
+            sessions_of: SESSIONS_OF.replace(DEFAULT_TABLE, table),
+            remove_expired: REMOVE_EXPIRED.replace(DEFAULT_TABLE, table),
         };
         Self { connection, table: table.into(), statements: statements.into(), limit }
     }
