@@ -18,7 +18,7 @@ use typed_session::store::{
 use typed_session::testing::conformance::Suite;
 use typed_session::{Record, SessionKey, Subject, Timestamp};
 
-use crate::server::{Kind, shared};
+use crate::server::{Kind, Server, shared};
 
 /// A database of its own for one test, gone with its runtime's end if nothing failed.
 struct Bench {
@@ -583,4 +583,53 @@ async fn unavailable(store: &MongoStore) {
         kind("scan", store.scan(None, 1).await.map(drop)).await;
     };
     tokio::time::timeout(8 * limit, all).await.expect("no verb waits for ever");
+}
+
+/// A store on a server of the test's own.
+async fn private(server: &Server) -> MongoStore {
+    let (client, _) = client(server.url()).await;
+    let store = MongoStore::new(client.database("private"));
+    store.migrate().await.unwrap();
+    store
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn what_is_acknowledged_outlives_a_server_that_is_killed() {
+    let server = Server::start(Kind::MongoDb);
+    let store = private(&server).await;
+    for number in 0..60 {
+        let session = record(1, Some("alice"), LATER);
+        assert_eq!(store.insert(&key(number), &session).await.unwrap(), Inserted::Created);
+        if number % 3 == 0 {
+            store.end(&key(number), &tombstone(LATER)).await.unwrap();
+        }
+    }
+    server.kill();
+    unavailable(&store.clone().timeout(Duration::from_millis(300))).await;
+    server.restart();
+    for number in 0..60 {
+        let there = store.load(&key(number)).await.unwrap().unwrap();
+        assert_eq!(there.revision == Revision::ENDED, number % 3 == 0, "{number}");
+    }
+    let of_alice = store.sessions_of(&"alice".into(), None, 99).await.unwrap();
+    assert_eq!(of_alice.len(), 40);
+    let replaced = store.replace(&key(0), Revision::from_u64(1), &record(2, None, LATER)).await;
+    assert_eq!(replaced.unwrap(), Replaced::Conflict(Some(tombstone(LATER))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_server_that_stops_answering_is_unavailable_in_time_and_then_there_again() {
+    let server = Server::start(Kind::MongoDb);
+    let store = private(&server).await;
+    let session = record(1, None, LATER);
+    let _ = store.insert(&key(7), &session).await.unwrap();
+    server.pause();
+    // Over connections that were good a moment ago.
+    unavailable(&store.clone().timeout(Duration::from_millis(300))).await;
+    server.resume();
+    assert_eq!(store.load(&key(7)).await.unwrap(), Some(session));
+    let again = store.insert(&key(7), &record(1, None, LATER)).await.unwrap();
+    assert_eq!(again, Inserted::Exists);
 }
