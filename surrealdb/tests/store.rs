@@ -60,6 +60,9 @@ fn tombstone(millis: i64) -> Record {
     Record { revision: Revision::ENDED, ..record(7, None, millis) }
 }
 
+/// In the year 2100.
+const LATER: i64 = 4_102_444_800_000;
+
 /// The whole contract, races included.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds_in_memory() {
@@ -127,6 +130,23 @@ async fn any_number_migrate_at_once() {
             assert!(info.contains(&define), "{info}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_index_names_nobody_elses_and_a_tombstone_yields_to_nothing() {
+    let (store, _) = store().await;
+    for number in 0..6 {
+        let name = if number % 2 == 0 { "alice" } else { "bob" };
+        let _ = store.insert(&key(number), &record(1, Some(name), LATER)).await.unwrap();
+    }
+    let mut of_alice = vec![key(0), key(2), key(4)];
+    of_alice.sort();
+    assert_eq!(store.sessions_of(&"alice".into(), None, 9).await.unwrap(), of_alice);
+
+    store.end(&key(0), &tombstone(LATER)).await.unwrap();
+    // Against the contract, by whoever takes a tombstone for a record.
+    let replaced = store.replace(&key(0), Revision::ENDED, &record(2, None, LATER)).await.unwrap();
+    assert_eq!(replaced, Replaced::Conflict(Some(tombstone(LATER))));
 }
 
 #[tokio::test]

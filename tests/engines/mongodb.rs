@@ -300,6 +300,26 @@ async fn any_number_of_processes_migrate_at_once() {
     bench.done().await;
 }
 
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn the_index_names_nobody_elses_and_a_tombstone_yields_to_nothing() {
+    let bench = Bench::new("strict").await;
+    let store = bench.store().await;
+    for number in 0..6 {
+        let name = if number % 2 == 0 { "alice" } else { "bob" };
+        let _ = store.insert(&key(number), &record(1, Some(name), LATER)).await.unwrap();
+    }
+    let mut of_alice = vec![key(0), key(2), key(4)];
+    of_alice.sort();
+    assert_eq!(store.sessions_of(&"alice".into(), None, 9).await.unwrap(), of_alice);
+
+    store.end(&key(0), &tombstone(LATER)).await.unwrap();
+    // Against the contract, by whoever takes a tombstone for a record.
+    let replaced = store.replace(&key(0), Revision::ENDED, &record(2, None, LATER)).await.unwrap();
+    assert_eq!(replaced, Replaced::Conflict(Some(tombstone(LATER))));
+    bench.done().await;
+}
+
 /// All stages of a plan, outermost first.
 fn stages(plan: &Document) -> Vec<String> {
     let mut stages = vec![plan.get_str("stage").unwrap().to_owned()];
