@@ -605,6 +605,18 @@ async fn unavailable(store: &MongoStore) {
     tokio::time::timeout(8 * limit, all).await.expect("no verb waits for ever");
 }
 
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn no_time_limit_is_too_long() {
+    let bench = Bench::new("patience").await;
+    let store = bench.store().await.timeout(Duration::MAX);
+    let session = record(1, Some("alice"), LATER);
+    assert_eq!(store.insert(&key(1), &session).await.unwrap(), Inserted::Created);
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(session));
+    assert_eq!(store.sessions_of(&"alice".into(), None, 9).await.unwrap(), [key(1)]);
+    bench.done().await;
+}
+
 /// A store on a server of the test's own.
 async fn private(server: &Server) -> MongoStore {
     let (client, _) = client(server.url()).await;
