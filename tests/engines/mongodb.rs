@@ -542,7 +542,6 @@ async fn a_body_that_fits_no_document_is_too_large_and_the_last_that_fits_is_kep
     bench.done().await;
 }
 
-/// As where a store has a unique index of its own that two records break.
 #[tokio::test]
 #[ignore = "needs a server: ./tests/run engines"]
 async fn a_command_that_the_server_refuses_is_an_error_of_its_own_words() {
@@ -614,6 +613,25 @@ async fn no_time_limit_is_too_long() {
     assert_eq!(store.insert(&key(1), &session).await.unwrap(), Inserted::Created);
     assert_eq!(store.load(&key(1)).await.unwrap(), Some(session));
     assert_eq!(store.sessions_of(&"alice".into(), None, 9).await.unwrap(), [key(1)]);
+    bench.done().await;
+}
+
+/// Of two that end an absent key at once, a server may tell one that the other's document is in its
+/// way. Here by an index that two tombstones always break.
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn an_end_that_meets_another_is_tried_again_and_not_for_ever() {
+    let bench = Bench::new("upserts").await;
+    let store = bench.store().await;
+    let unique = mongodb::options::IndexOptions::builder().unique(true).build();
+    let unique =
+        mongodb::IndexModel::builder().keys(doc! { "revision": 1 }).options(unique).build();
+    bench.documents().create_index(unique).await.unwrap();
+    store.end(&key(1), &tombstone(LATER)).await.unwrap();
+    bench.commands();
+    let error = store.end(&key(2), &tombstone(LATER)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert_eq!(bench.commands(), ["update"; 5]);
     bench.done().await;
 }
 
