@@ -123,6 +123,8 @@ impl MongoStore {
     }
 
     fn with(database: Database, name: &str, limit: Duration, read_concern: ReadConcern) -> Self {
+        // The server takes no longer ones.
+        let limit = limit.min(Duration::from_millis(i32::MAX.unsigned_abs().into()));
         let write_concern = WriteConcern::builder()
             .w(Acknowledgment::Majority)
             .journal(true)

@@ -1,6 +1,12 @@
 //! Sessions in SurrealDB, for [`typed_session`].
 //!
-//! [`SurrealStore`] works on a connection of yours, to a server or to an engine in the process.
+//! [`SurrealStore`] works on a connection of yours, to a server or to an engine in the process:
+//! protocols and engines are features of the `surrealdb` crate, of which this one switches on none.
+//!
+//! # License
+//!
+//! This crate is under MIT or Apache 2.0. The SDK that it builds on, also its smallest part, is
+//! under the Business Source License 1.1: read there what that allows you.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,11 +50,11 @@ const END: &str = "{
     } RETURN NONE;
 }";
 
-const SESSIONS_OF: &str = "SELECT id FROM typed_sessions
+const SESSIONS_OF: &str = "SELECT id FROM `typed_sessions`
     WHERE subject = $subject AND id > $after ORDER BY id LIMIT $limit";
 
 const REMOVE_EXPIRED: &str = "{
-    LET $due = SELECT VALUE id FROM typed_sessions WHERE expires_at <= $now LIMIT $limit;
+    LET $due = SELECT VALUE id FROM `typed_sessions` WHERE expires_at <= $now LIMIT $limit;
     RETURN array::len((DELETE $due RETURN BEFORE));
 }";
 
@@ -56,8 +62,8 @@ const SCAN: &str = "SELECT id, revision, subject, expires_at FROM $range LIMIT $
 
 /// A store in a SurrealDB table, on a connection of yours.
 ///
-/// [`migrate`](Self::migrate) makes the table; without it every verb fails. The connection
-/// has a namespace and a database in use.
+/// [`migrate`](Self::migrate) makes the table. Without it every verb fails, until an insert makes
+/// a table without indexes. The connection has a namespace and a database in use.
 ///
 /// ```
 /// use surrealdb::engine::any::connect;
@@ -87,7 +93,10 @@ const SCAN: &str = "SELECT id, revision, subject, expires_at FROM $range LIMIT $
 ///
 /// # Durability
 ///
-/// That of the engine, which its URL says: see `sync` there. `mem://` keeps nothing.
+/// That of the engine. `surrealkv://path` waits for the disk at each commit, which is its default
+/// (`?sync=every`): what was acknowledged outlives the process and the power. With
+/// `?sync=1s` or `?sync=never` the last writes can be lost, so that someone who has just
+/// logged out is logged in again. `mem://` keeps nothing.
 pub struct SurrealStore<C: Connection> {
     connection: Surreal<C>,
     table: Arc<str>,
@@ -132,10 +141,9 @@ impl<C: Connection> SurrealStore<C> {
     }
 
     fn with(connection: Surreal<C>, table: &str, limit: Duration) -> Self {
-        let quoted = format!("`{table}`");
         let statements = Statements {
-            sessions_of: SESSIONS_OF.replace(DEFAULT_TABLE, &quoted),
-            remove_expired: REMOVE_EXPIRED.replace(DEFAULT_TABLE, &quoted),
+            sessions_of: SESSIONS_OF.replace(DEFAULT_TABLE, table),
+            remove_expired: REMOVE_EXPIRED.replace(DEFAULT_TABLE, table),
         };
         Self { connection, table: table.into(), statements: statements.into(), limit }
     }

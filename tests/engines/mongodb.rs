@@ -19,7 +19,7 @@ use typed_session::testing::conformance::Suite;
 use typed_session::{Record, SessionKey, Subject, Timestamp};
 
 use crate::faults::{LIMIT, at_last};
-use crate::server::{Kind, shared};
+use crate::server::{Kind, Server, shared};
 
 /// A database of its own for one test, gone with its runtime's end if nothing failed.
 struct Bench {
@@ -50,9 +50,21 @@ impl Bench {
         Self { database, sent }
     }
 
+    /// A store whose server removes nothing by itself: its TTL index is a plain one.
     async fn store(&self) -> MongoStore {
+        let store = self.store_with_ttl().await;
+        self.documents().drop_index("remove_at_1").await.unwrap();
+        let plain = mongodb::IndexModel::builder().keys(doc! { "remove_at": 1 }).build();
+        self.documents().create_index(plain).await.unwrap();
+        self.commands();
+        store
+    }
+
+    async fn store_with_ttl(&self) -> MongoStore {
         let store = MongoStore::new(self.database.clone());
+        self.commands();
         store.migrate().await.unwrap();
+        assert_eq!(self.commands(), ["createIndexes"]);
         store
     }
 
@@ -112,7 +124,6 @@ const LATER: i64 = 4_102_444_800_000;
 async fn the_contract_holds() {
     let bench = Bench::new("contract").await;
     let store = bench.store().await;
-    bench.documents().drop_index("remove_at_1").await.unwrap();
     // SecantusDB takes milliseconds for each command, and its clients wait for each other.
     let runs = if bench.is_mongod().await { 30 } else { 2 };
     Suite::new().runs(runs).run(async || store.clone()).await;
@@ -125,7 +136,7 @@ async fn the_contract_holds() {
 #[ignore = "needs a server: ./tests/run engines"]
 async fn the_contract_holds_while_the_server_removes_what_has_expired() {
     let bench = Bench::new("contract_ttl").await;
-    let store = bench.store().await;
+    let store = bench.store_with_ttl().await;
     Suite::new().native_expiry().runs(1).run(async || store.clone()).await;
     bench.done().await;
 }
@@ -134,7 +145,7 @@ async fn the_contract_holds_while_the_server_removes_what_has_expired() {
 #[ignore = "needs a server: ./tests/run engines"]
 async fn the_contract_holds_for_linearizable_loads() {
     let bench = Bench::new("linearizable").await;
-    let store = bench.store().await.linearizable();
+    let store = bench.store_with_ttl().await.linearizable();
     Suite::new().native_expiry().runs(1).run(async || store.clone()).await;
     bench.done().await;
 }
@@ -145,8 +156,6 @@ async fn every_verb_is_one_command() {
     let bench = Bench::new("commands").await;
     let store = bench.store().await;
     let alice = Subject::from("alice");
-    assert_eq!(bench.commands(), ["dropDatabase", "createIndexes"]);
-
     let first = record(1, Some("alice"), LATER);
     assert_eq!(store.insert(&key(1), &first).await.unwrap(), Inserted::Created);
     assert_eq!(bench.commands(), ["insert"]);
@@ -301,6 +310,26 @@ async fn any_number_of_processes_migrate_at_once() {
     bench.done().await;
 }
 
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn the_index_names_nobody_elses_and_a_tombstone_yields_to_nothing() {
+    let bench = Bench::new("strict").await;
+    let store = bench.store().await;
+    for number in 0..6 {
+        let name = if number % 2 == 0 { "alice" } else { "bob" };
+        let _ = store.insert(&key(number), &record(1, Some(name), LATER)).await.unwrap();
+    }
+    let mut of_alice = vec![key(0), key(2), key(4)];
+    of_alice.sort();
+    assert_eq!(store.sessions_of(&"alice".into(), None, 9).await.unwrap(), of_alice);
+
+    store.end(&key(0), &tombstone(LATER)).await.unwrap();
+    // Against the contract, by whoever takes a tombstone for a record.
+    let replaced = store.replace(&key(0), Revision::ENDED, &record(2, None, LATER)).await.unwrap();
+    assert_eq!(replaced, Replaced::Conflict(Some(tombstone(LATER))));
+    bench.done().await;
+}
+
 /// All stages of a plan, outermost first.
 fn stages(plan: &Document) -> Vec<String> {
     let mut stages = vec![plan.get_str("stage").unwrap().to_owned()];
@@ -366,7 +395,7 @@ async fn the_server_removes_what_has_expired_five_minutes_after_its_time() {
         // Its monitor runs once a minute, and nothing can call it: the index is looked at above.
         return;
     }
-    let store = bench.store().await;
+    let store = bench.store_with_ttl().await;
     let now = DateTime::now().timestamp_millis();
     let deadlines = [
         (now - 600_000, false),
@@ -523,7 +552,6 @@ async fn a_body_that_fits_no_document_is_too_large_and_the_last_that_fits_is_kep
     bench.done().await;
 }
 
-/// As where a store has a unique index of its own that two records break.
 #[tokio::test]
 #[ignore = "needs a server: ./tests/run engines"]
 async fn a_command_that_the_server_refuses_is_an_error_of_its_own_words() {
@@ -584,6 +612,93 @@ async fn unavailable(store: &MongoStore) {
         kind("scan", store.scan(None, 1).await.map(drop)).await;
     };
     tokio::time::timeout(8 * limit, all).await.expect("no verb waits for ever");
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn no_time_limit_is_too_long() {
+    let bench = Bench::new("patience").await;
+    let store = bench.store().await.timeout(Duration::MAX);
+    let session = record(1, Some("alice"), LATER);
+    assert_eq!(store.insert(&key(1), &session).await.unwrap(), Inserted::Created);
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(session));
+    assert_eq!(store.sessions_of(&"alice".into(), None, 9).await.unwrap(), [key(1)]);
+    bench.done().await;
+}
+
+/// Of two that end an absent key at once, a server may tell one that the other's document is in its
+/// way. Here by an index that two tombstones always break.
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn an_end_that_meets_another_is_tried_again_and_not_for_ever() {
+    let bench = Bench::new("upserts").await;
+    let store = bench.store().await;
+    let unique = mongodb::options::IndexOptions::builder().unique(true).build();
+    let unique =
+        mongodb::IndexModel::builder().keys(doc! { "revision": 1 }).options(unique).build();
+    bench.documents().create_index(unique).await.unwrap();
+    store.end(&key(1), &tombstone(LATER)).await.unwrap();
+    bench.commands();
+    let error = store.end(&key(2), &tombstone(LATER)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert_eq!(bench.commands(), ["update"; 5]);
+    bench.done().await;
+}
+
+/// A store on a server of the test's own.
+async fn private(server: &Server) -> MongoStore {
+    let (client, _) = client(server.url()).await;
+    let store = MongoStore::new(client.database("private"));
+    store.migrate().await.unwrap();
+    store
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn what_is_acknowledged_outlives_a_server_that_is_killed() {
+    let server = Server::start(Kind::MongoDb);
+    let store = private(&server).await;
+    for number in 0..60 {
+        let session = record(1, Some("alice"), LATER);
+        assert_eq!(store.insert(&key(number), &session).await.unwrap(), Inserted::Created);
+        if number % 3 == 0 {
+            store.end(&key(number), &tombstone(LATER)).await.unwrap();
+        }
+    }
+    server.kill();
+    unavailable(&store.clone().timeout(Duration::from_millis(300))).await;
+    server.restart();
+    for number in 0..60 {
+        let there = store.load(&key(number)).await.unwrap().unwrap();
+        assert_eq!(there.revision == Revision::ENDED, number % 3 == 0, "{number}");
+    }
+    let of_alice = store.sessions_of(&"alice".into(), None, 99).await.unwrap();
+    assert_eq!(of_alice.len(), 40);
+    let replaced = store.replace(&key(0), Revision::from_u64(1), &record(2, None, LATER)).await;
+    assert_eq!(replaced.unwrap(), Replaced::Conflict(Some(tombstone(LATER))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn a_server_that_stops_answering_is_unavailable_in_time_and_then_there_again() {
+    let server = Server::start(Kind::MongoDb);
+    let store = private(&server).await;
+    let session = record(1, None, LATER);
+    let _ = store.insert(&key(7), &session).await.unwrap();
+    server.pause();
+    let hasty = store.clone().timeout(Duration::from_millis(300));
+    // A thread of its that runs takes a moment to stop.
+    let mut answers = 0;
+    while hasty.load(&key(7)).await.is_ok() {
+        answers += 1;
+        assert!(answers < 1000, "it does not stop");
+    }
+    // Over connections that were good a moment ago.
+    unavailable(&hasty).await;
+    server.resume();
+    assert_eq!(store.load(&key(7)).await.unwrap(), Some(session));
+    let again = store.insert(&key(7), &record(1, None, LATER)).await.unwrap();
+    assert_eq!(again, Inserted::Exists);
 }
 
 /// A store that does not wait for long, in a database for the tests of faults.
