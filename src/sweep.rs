@@ -16,15 +16,26 @@ use crate::store::{self, Store};
 /// How many records are removed by one call of the store.
 const BATCH: usize = 1000;
 
+/// The shortest and the longest pause between two batches.
+const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(1)];
+
 impl<T: SessionData, S: Store> SessionLayer<T, S> {
-    /// Removes all that has expired, in bounded batches, and returns how many
-    /// records those were.
+    /// Removes all that has expired, in batches of a thousand, one after the
+    /// other, and returns how many records those were.
+    ///
+    /// Where requests go on meanwhile, [`sweep_every`](Self::sweep_every) is
+    /// gentler.
     ///
     /// # Errors
     ///
     /// If the store fails. What was removed until then stays removed.
     pub async fn sweep(&self) -> store::Result<usize> {
-        let now = self.now();
+        self.sweep_in_batches(async |_| {}).await
+    }
+
+    async fn sweep_in_batches(&self, mut pause: impl AsyncFnMut(Duration)) -> store::Result<usize> {
+        let mut began = self.now();
+        let now = began;
         let mut removed = 0;
         loop {
             let batch = self.store().remove_expired(now, BATCH).await?;
@@ -32,6 +43,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
             if batch < BATCH {
                 return Ok(removed);
             }
+            pause(self.now().since(began)).await;
+            began = self.now();
         }
     }
 
@@ -42,6 +55,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// next interval tries again. Dropping the future stops it.
     ///
     /// An hour is a good interval: what has expired costs space and nothing else.
+    /// Between two batches it sleeps for as long as the first one took, so that others
+    /// get at least half of an engine that lets one writer in at a time.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -60,7 +75,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         F: Future<Output = ()>,
     {
         loop {
-            if let Err(error) = self.sweep().await {
+            let pause = async |took: Duration| sleep(took.clamp(PAUSES[0], PAUSES[1])).await;
+            if let Err(error) = self.sweep_in_batches(pause).await {
                 self.event(&Event::Failed { key: None, error: &Error::Store(error) });
             }
             sleep(interval).await;

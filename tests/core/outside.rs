@@ -1,5 +1,6 @@
 //! What happens to sessions from outside of a request: ending and clean-up.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use typed_session::store::{ErrorKind, Inserted, MemoryStore, Store};
 use typed_session::testing::{Faulty, ManualClock, Spy, Verb, When};
 use typed_session::{
-    Body, EndReason, Event, Exchange, Lifetime, Observer, Record, Revision, Session, SessionData,
-    SessionKey, SessionLayer, Subject, Timestamp, Verdict,
+    Body, Clock, EndReason, Event, Exchange, Lifetime, Observer, Record, Revision, Session,
+    SessionData, SessionKey, SessionLayer, Subject, Timestamp, Verdict,
 };
 
 #[derive(Default, Deserialize, Serialize)]
@@ -230,6 +231,47 @@ fn a_sweep_removes_what_has_expired_in_batches_and_nothing_else() {
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(block_on(world.layer.sweep()).unwrap(), 2500);
     assert_eq!(world.verdict(&kept), Verdict::Resumed);
+}
+
+#[test]
+fn the_clean_up_loop_leaves_others_as_much_time_as_it_takes() {
+    /// A batch takes this long by it.
+    struct Ticking(AtomicI64, Duration);
+
+    impl Clock for Ticking {
+        fn now(&self) -> Timestamp {
+            let tick = self.1.as_millis() as i64;
+            Timestamp::from_millis(self.0.fetch_add(tick, Ordering::SeqCst) + tick)
+        }
+    }
+
+    let (millisecond, second, hour) =
+        (Duration::from_millis(1), Duration::from_secs(1), Duration::from_secs(3600));
+    for (takes, pause) in
+        [(Duration::ZERO, millisecond), (40 * millisecond, 40 * millisecond), (9 * second, second)]
+    {
+        let world = world();
+        for user in 0..2500 {
+            world.login(user);
+        }
+        world.clock.advance(24 * hour);
+        let start = AtomicI64::new(world.clock.now().as_millis());
+        let layer = world.layer.clone().clock(Ticking(start, takes));
+        let mut slept = Vec::new();
+        let forever = layer.sweep_every(hour, |time| {
+            slept.push(time);
+            let over = time == hour;
+            async move {
+                if over {
+                    std::future::pending::<()>().await;
+                }
+            }
+        });
+        let mut forever = Box::pin(forever);
+        assert!(block_on(async { futures_util::poll!(&mut forever) }).is_pending());
+        drop(forever);
+        assert_eq!(slept, [pause, pause, hour]);
+    }
 }
 
 #[test]

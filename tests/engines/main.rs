@@ -12,6 +12,7 @@ mod cleanup;
 mod connect;
 mod faults;
 mod histories;
+mod latency;
 mod mongodb;
 mod mysql;
 mod postgres;
