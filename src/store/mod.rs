@@ -34,6 +34,9 @@ use crate::record::Record;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
+#[doc = include_str!("choosing.md")]
+pub mod choosing {}
+
 #[cfg(feature = "cache")]
 mod cached;
 mod change;
