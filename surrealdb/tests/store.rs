@@ -13,6 +13,7 @@ use surrealdb::types::{ToSql, Value};
 use tempfile::TempDir;
 use typed_session::store::{Body, ErrorKind, Inserted, Replaced, Revision, Scan, Store};
 use typed_session::testing::conformance::Suite;
+use typed_session::testing::history::Workload;
 use typed_session::{Record, SessionKey, Subject, Timestamp};
 use typed_session_surrealdb::SurrealStore;
 
@@ -361,4 +362,21 @@ async fn what_is_acknowledged_outlives_a_process_that_is_killed() {
     }
     let replaced = store.replace(&key(1), Revision::from_u64(1), &record(2, None, 5)).await;
     assert_eq!(replaced.unwrap(), Replaced::Done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_minute_of_histories_has_an_explanation() {
+    let (store, _connection) = store().await;
+    let seconds = std::env::var("HISTORY_SECONDS").map_or(60, |text| text.parse().unwrap());
+    let workload = Workload::new().lasting(Duration::from_secs(seconds));
+    println!("{workload:?}");
+    let run = workload.begin();
+    let clients: Vec<_> = (0..8).map(|_| tokio::spawn(run.client(store.clone()))).collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    let report = run.finish(store).await.unwrap();
+    println!("{report:?}");
+    assert_eq!(report.undecided, 0);
+    assert!(report.keys > 0);
 }

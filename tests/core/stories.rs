@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use typed_session::testing::browser::Browser;
+use typed_session::testing::schedule::run;
 use typed_session::{EndReason, Lifetime, Reuse, Rotation, Timestamp, Verdict};
 
 use super::world::{Answer, DAY, HOUR, MINUTE, SECOND, START, Shop, URL, World};
@@ -192,6 +193,25 @@ fn a_short_idle_limit_is_moved_in_time() {
         world.clock.advance(40 * SECOND);
         assert_eq!(world.read(&browser).1.verdict, Verdict::Resumed);
     }
+}
+
+#[test]
+fn a_shorter_idle_limit_is_not_overtaken_by_who_read_under_the_longer_one() {
+    let world = World::with(|sessions| sessions.lifetime(Lifetime::new(10 * DAY, 90 * DAY)));
+    let browser = world.browser();
+    world.change(&browser, |shop| shop.visits = 1);
+    world.clock.advance(DAY);
+
+    // Its touch is due, and comes late.
+    let slow = world.open(&browser);
+    let _ = run(slow.session()).unwrap().read(|shop| shop.visits);
+    world.visit(&browser, async |session| session.set_lifetime(Lifetime::new(MINUTE, 90 * DAY)));
+    let before = world.spied.calls().touch;
+    assert_eq!(world.close(slow).status(), 200);
+    assert_eq!(world.spied.calls().touch - before, 1);
+
+    world.clock.advance(MINUTE);
+    assert_eq!(world.read(&browser).1.verdict, Verdict::IdleExpired);
 }
 
 #[test]

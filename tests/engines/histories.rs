@@ -128,3 +128,10 @@ fn a_url_is_led_through_the_proxy() {
     let (proxy, proxied) = before("redis://127.0.0.1:6379");
     assert_eq!(proxied, format!("redis://{}", proxy.address()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes its time: ./tests/run engines"]
+async fn a_minute_in_memory_has_an_explanation() {
+    let store = Arc::new(typed_session::store::MemoryStore::new());
+    calm_minute(async || Arc::clone(&store)).await;
+}

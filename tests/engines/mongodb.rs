@@ -272,7 +272,7 @@ async fn a_document_is_this_one() {
 
 #[tokio::test]
 #[ignore = "needs a server: ./tests/run engines"]
-async fn any_number_of_processes_migrate_at_once() {
+async fn any_number_of_clients_migrate_at_once() {
     let bench = Bench::new("migrate").await;
     let start = Arc::new(tokio::sync::Barrier::new(8));
     let mut tasks = Vec::new();
@@ -699,6 +699,18 @@ async fn a_server_that_stops_answering_is_unavailable_in_time_and_then_there_aga
     assert_eq!(store.load(&key(7)).await.unwrap(), Some(session));
     let again = store.insert(&key(7), &record(1, None, LATER)).await.unwrap();
     assert_eq!(again, Inserted::Exists);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn eight_processes_migrate_at_once() {
+    let database = client(&shared(Kind::MongoDb)).await.0.database("typed_session_processes");
+    crate::processes::migrate_at_once(
+        "mongodb::eight_processes_migrate_at_once",
+        async |name| MongoStore::new(database.clone()).collection(name).migrate().await,
+        async |name| database.collection::<Document>(name).drop().await.unwrap(),
+    )
+    .await;
 }
 
 /// A store that does not wait for long, in a database for the tests of faults.

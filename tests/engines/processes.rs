@@ -17,7 +17,7 @@ pub(crate) async fn migrate_at_once(
     migrate: impl AsyncFn(&str) -> Result<()>,
     drop_table: impl AsyncFn(&str),
 ) {
-    if env::var_os(CHILD).is_some() {
+    if is_child() {
         return child(migrate).await;
     }
     let mut children: Vec<_> = (0..8).map(|_| start(test)).collect();
@@ -36,6 +36,11 @@ pub(crate) async fn migrate_at_once(
         drop(stdin);
         assert!(child.wait().unwrap().success());
     }
+}
+
+/// Whether this process is one of the eight.
+pub(crate) fn is_child() -> bool {
+    env::var_os(CHILD).is_some()
 }
 
 fn start(test: &str) -> (Child, ChildStdin, BufReader<ChildStdout>) {

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use typed_session::store::SqliteStore;
 
 use crate::cleanup::{NOW, rows, run};
+use crate::processes::{is_child, migrate_at_once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes its time: ./tests/run engines"]
@@ -45,4 +46,37 @@ async fn a_minute_of_histories_has_an_explanation() {
     let store = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
     store.migrate().await.unwrap();
     crate::histories::calm_minute(async || store.clone()).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "takes its time: ./tests/run engines"]
+async fn eight_processes_migrate_at_once() {
+    use std::os::unix::process::parent_id;
+
+    // One file for this process and those that it starts.
+    let owner = if is_child() { parent_id() } else { std::process::id() };
+    let file = std::env::temp_dir().join(format!("typed-session-migrated-{owner}.db"));
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    migrate_at_once(
+        "sqlite::eight_processes_migrate_at_once",
+        async |table| SqliteStore::new(pool.clone()).table(table).unwrap().migrate().await,
+        async |table| {
+            let drop_table = format!("DROP TABLE IF EXISTS {table}");
+            pool.execute(AssertSqlSafe(drop_table)).await.unwrap();
+        },
+    )
+    .await;
+    pool.close().await;
+    if !is_child() {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = file.clone().into_os_string();
+            file.push(suffix);
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
