@@ -30,10 +30,13 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     ///
     /// If the store fails. What was removed until then stays removed.
     pub async fn sweep(&self) -> store::Result<usize> {
-        self.sweep_in_batches(async |_| {}).await
+        self.sweep_in_batches(|_| std::future::ready(())).await
     }
 
-    async fn sweep_in_batches(&self, mut pause: impl AsyncFnMut(Duration)) -> store::Result<usize> {
+    async fn sweep_in_batches<F: Future<Output = ()>>(
+        &self,
+        mut pause: impl FnMut(Duration) -> F,
+    ) -> store::Result<usize> {
         let mut began = self.now();
         let now = began;
         let mut removed = 0;
@@ -75,7 +78,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         F: Future<Output = ()>,
     {
         loop {
-            let pause = async |took: Duration| sleep(took.clamp(PAUSES[0], PAUSES[1])).await;
+            let pause = |took: Duration| sleep(took.clamp(PAUSES[0], PAUSES[1]));
             if let Err(error) = self.sweep_in_batches(pause).await {
                 self.event(&Event::Failed { key: None, error: &Error::Store(error) });
             }
