@@ -349,13 +349,17 @@ impl Scan for MongoStore {
         let mut rows = Vec::new();
         let collect = async {
             let mut documents = find.max_time(self.limit).await?;
-            each(&mut documents, |document| rows.push(row(document))).await
+            each(&mut documents, |document| rows.push((key(document), row(document)))).await
         };
         self.within(collect).await.map_err(failed)?;
-        let rows: Vec<Row> = rows.into_iter().collect::<Result<_>>()?;
-        let last = rows.last().filter(|_| rows.len() == limit);
-        let next = last.map(|row| Cursor::from_bytes(row.key.as_bytes().as_slice()));
-        Ok(Page { rows, next })
+        let is_full = rows.len() == limit;
+        let mut keyed = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            keyed.push((key?, row));
+        }
+        let last = keyed.last().filter(|_| is_full);
+        let next = last.map(|(key, _)| Cursor::from_bytes(key.as_bytes().as_slice()));
+        Ok(Page { next, ..Page::of(keyed)? })
     }
 }
 

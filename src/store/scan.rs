@@ -1,6 +1,6 @@
 //! Walking through all of a store, for operators.
 
-use super::{Result, Revision, Store};
+use super::{ErrorKind, Result, Revision, Store};
 use crate::id::SessionKey;
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -33,7 +33,8 @@ pub trait Scan: Store {
     /// one that comes or goes meanwhile may be on any or none. Tombstones and
     /// expired records count like any other. `limit` is how many rows to fetch at
     /// once; a page may have fewer, or none, without being the last, and in an
-    /// engine that walks by its own buckets also somewhat more.
+    /// engine that walks by its own buckets also somewhat more. A row that makes no
+    /// sense is no error: its key is among [`corrupt`](Page::corrupt).
     fn scan(
         &self,
         from: Option<&Cursor>,
@@ -46,8 +47,31 @@ pub trait Scan: Store {
 pub struct Page {
     /// What was found.
     pub rows: Vec<Row>,
+    /// The keys of what was found and makes no sense: one bad row must not keep an
+    /// operator from the others.
+    pub corrupt: Vec<SessionKey>,
     /// Where to go on, or `None` if that was all.
     pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// Puts rows on a page, and those aside that are
+    /// [`ErrorKind::Corrupt`](super::ErrorKind::Corrupt).
+    ///
+    /// # Errors
+    ///
+    /// The first one of any other kind.
+    pub fn of(rows: impl IntoIterator<Item = (SessionKey, Result<Row>)>) -> Result<Self> {
+        let mut page = Self::default();
+        for (key, row) in rows {
+            match row {
+                Ok(row) => page.rows.push(row),
+                Err(error) if error.kind() == ErrorKind::Corrupt => page.corrupt.push(key),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(page)
+    }
 }
 
 /// A record without its body.

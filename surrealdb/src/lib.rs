@@ -339,10 +339,11 @@ impl<C: Connection> Scan for SurrealStore<C> {
             ("limit", int(i64::try_from(limit).unwrap_or(i64::MAX))),
         ]);
         let rows = rows(self.run(SCAN, values).await?)?;
-        let rows: Vec<Row> = rows.iter().map(row).collect::<Result<_>>()?;
-        let last = rows.last().filter(|_| rows.len() == limit);
-        let next = last.map(|row| Cursor::from_bytes(hex(row.key.as_bytes())));
-        Ok(Page { rows, next })
+        let keyed = rows.iter().map(|there| Ok((key(there)?, row(there))));
+        let keyed = keyed.collect::<Result<Vec<_>>>()?;
+        let last = keyed.last().filter(|_| keyed.len() == limit);
+        let next = last.map(|(key, _)| Cursor::from_bytes(hex(key.as_bytes())));
+        Ok(Page { next, ..Page::of(keyed)? })
     }
 }
 

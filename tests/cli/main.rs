@@ -96,7 +96,7 @@ async fn stats_tell_the_live_from_the_expired_and_the_ended() {
     assert_eq!(
         stats,
         json!({
-            "live": 3, "expired": 1, "ended": 1, "without_subject": 0, "subjects": 2,
+            "live": 3, "expired": 1, "ended": 1, "corrupt": 0, "without_subject": 0, "subjects": 2,
             "top": [{ "subject": alice.to_string(), "live": 2 }],
         })
     );
@@ -111,7 +111,7 @@ async fn a_sweep_removes_the_expired_in_batches() {
     for number in 10..15 {
         shop.put(number, None, SystemClock.now().minus(HOUR)).await;
     }
-    let swept = shop.json(&["sweep", "--batch", "4"]);
+    let swept = shop.json(&["sweep", "--batch", "4", "--count"]);
     assert_eq!((&swept["removed"], &swept["batches"]), (&json!(6), &json!(2)));
     assert!(said(&shop.run(&["sweep"])).starts_with("removed 0 in 1 batches"));
     assert_eq!(shop.json(&["stats"])["live"], 4);
@@ -160,11 +160,34 @@ async fn everybody_is_logged_out_only_if_asked_for_twice() {
     assert!(complaint(&refused).contains("say --yes"), "{}", complaint(&refused));
     assert!(!shop.is_ended(1).await);
 
-    assert_eq!(shop.json(&["end", "--all", "--yes"])["ended"], 4);
-    for number in 1..=4 {
+    // Also what has expired by this machine's clock.
+    assert_eq!(shop.json(&["end", "--all", "--yes"])["ended"], 5);
+    for number in 1..=5 {
         assert!(shop.is_ended(number).await, "{number}");
     }
     assert_eq!(shop.json(&["stats"])["live"], 0);
+}
+
+#[tokio::test]
+async fn one_bad_row_keeps_nobody_from_the_others() {
+    let shop = Shop::furnished().await;
+    let file = format!("sqlite:{}", shop.folder.path().join("sessions.db").display());
+    let pool = sqlx::SqlitePool::connect(&file).await.unwrap();
+    let spoil = "UPDATE typed_sessions SET revision = -1 WHERE key = ?1";
+    let spoilt = sqlx::query(spoil).bind(&[2; 32][..]).execute(&pool).await.unwrap();
+    assert_eq!(spoilt.rows_affected(), 1);
+
+    assert_eq!(shop.json(&["stats"])["corrupt"], 1);
+    let listed = said(&shop.run(&["list", "--subject", "alice"]));
+    assert!(listed.contains("corrupt") && listed.contains("live"), "{listed}");
+    assert_eq!(shop.json(&["end", &"02".repeat(32)])["was"], "corrupt");
+    assert!(shop.is_ended(2).await);
+
+    sqlx::query(spoil).bind(&[3; 32][..]).execute(&pool).await.unwrap();
+    assert_eq!(shop.json(&["end", "--all", "--yes"])["ended"], 4);
+    for number in 1..=5 {
+        assert!(shop.is_ended(number).await, "{number}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use typed_session::store::{self, Cursor, DynStore, Revision, Row, Scan, Store};
+use typed_session::store::{self, Cursor, DynStore, ErrorKind, Revision, Row, Scan, Store};
 use typed_session::{
     Clock, EndReason, SessionData, SessionKey, SessionLayer, Subject, SystemClock, Timestamp,
 };
@@ -53,23 +53,23 @@ impl State {
     }
 }
 
-/// Shows every row to `each`.
-async fn walk(store: &DynStore, mut each: impl FnMut(&Row)) -> store::Result<()> {
-    let mut from = None::<Cursor>;
+/// Shows every row to `each`, and says how many make no sense.
+async fn walk(store: &DynStore, mut each: impl FnMut(&Row)) -> store::Result<usize> {
+    let (mut from, mut corrupt) = (None::<Cursor>, 0);
     loop {
         let page = store.scan(from.as_ref(), PAGE).await?;
         page.rows.iter().for_each(&mut each);
+        corrupt += page.corrupt.len();
         match page.next {
             Some(next) => from = Some(next),
-            None => return Ok(()),
+            None => return Ok(corrupt),
         }
     }
 }
 
 pub(crate) async fn migrate(store: &DynStore, output: Output) -> Outcome {
     store.migrate().await?;
-    output.print(|| "the store is ready".to_owned(), || json!({ "migrated": true }));
-    Ok(())
+    output.print(|| "the store is ready".to_owned(), || json!({ "migrated": true }))
 }
 
 pub(crate) async fn stats(store: &DynStore, top: usize, output: Output) -> Outcome {
@@ -77,7 +77,7 @@ pub(crate) async fn stats(store: &DynStore, top: usize, output: Output) -> Outco
     let (mut live, mut expired, mut ended, mut anonymous) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut subjects = HashMap::<Subject, u64>::new();
     let bar = output.spinner("counting");
-    walk(store, |row| {
+    let corrupt = walk(store, |row| {
         match State::of(row.revision, row.expires_at, now) {
             State::Live => {
                 live += 1;
@@ -104,6 +104,9 @@ pub(crate) async fn stats(store: &DynStore, top: usize, output: Output) -> Outco
                  {expired} expired, not removed yet\n\
                  {ended} ended, remembered for a while"
             );
+            if corrupt > 0 {
+                text.push_str(&format!("\n{corrupt} that make no sense"));
+            }
             for (subject, count) in &most {
                 text.push_str(&format!("\n{count:>8}  {}", hash(subject)));
             }
@@ -115,33 +118,36 @@ pub(crate) async fn stats(store: &DynStore, top: usize, output: Output) -> Outco
                 "live": live,
                 "expired": expired,
                 "ended": ended,
+                "corrupt": corrupt,
                 "without_subject": anonymous,
                 "subjects": people,
                 "top": most.iter().map(of).collect::<Vec<_>>(),
             })
         },
-    );
-    Ok(())
+    )
 }
 
-pub(crate) async fn sweep(store: &DynStore, batch: usize, output: Output) -> Outcome {
+pub(crate) async fn sweep(store: &DynStore, batch: usize, count: bool, output: Output) -> Outcome {
     let now = SystemClock.now();
-    let counting = output.spinner("counting what has expired");
-    let mut due = 0;
-    walk(store, |row| {
-        due += u64::from(row.expires_at <= now);
-        counting.inc(1);
-    })
-    .await?;
-    counting.finish_and_clear();
-
-    let bar = output.bar(due, "removing");
+    let bar = if count {
+        let counting = output.spinner("counting what has expired");
+        let mut due = 0;
+        walk(store, |row| {
+            due += u64::from(row.expires_at <= now);
+            counting.inc(1);
+        })
+        .await?;
+        counting.finish_and_clear();
+        output.bar(due, "removing")
+    } else {
+        output.spinner("removing")
+    };
     let (mut removed, mut batches) = (0, 0_u64);
     loop {
-        let count = store.remove_expired(now, batch).await?;
-        (removed, batches) = (removed + count, batches + 1);
-        bar.inc(count as u64);
-        if count < batch {
+        let gone = store.remove_expired(now, batch).await?;
+        (removed, batches) = (removed + gone, batches + 1);
+        bar.inc(gone as u64);
+        if gone < batch {
             break;
         }
     }
@@ -151,8 +157,7 @@ pub(crate) async fn sweep(store: &DynStore, batch: usize, output: Output) -> Out
     output.print(
         || format!("removed {removed} in {batches} batches, {rate:.0} a second"),
         || json!({ "removed": removed, "batches": batches, "per_second": rate.round() }),
-    );
-    Ok(())
+    )
 }
 
 pub(crate) async fn list(store: &DynStore, subject: Subject, output: Output) -> Outcome {
@@ -161,8 +166,18 @@ pub(crate) async fn list(store: &DynStore, subject: Subject, output: Output) -> 
     loop {
         let keys = store.sessions_of(&subject, after.as_ref(), PAGE).await?;
         for key in &keys {
+            let record = match store.load(key).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    output.print(
+                        || format!("{key}  corrupt"),
+                        || json!({ "key": key.to_string(), "state": "corrupt" }),
+                    )?;
+                    continue;
+                }
+                record => record?,
+            };
             // The index may name more than there is.
-            let Some(record) = store.load(key).await? else { continue };
+            let Some(record) = record else { continue };
             if record.subject != Some(subject) {
                 continue;
             }
@@ -177,7 +192,7 @@ pub(crate) async fn list(store: &DynStore, subject: Subject, output: Output) -> 
                         "bytes": record.body.len(),
                     })
                 },
-            );
+            )?;
         }
         match keys.last() {
             Some(last) if keys.len() == PAGE => after = Some(*last),
@@ -188,35 +203,36 @@ pub(crate) async fn list(store: &DynStore, subject: Subject, output: Output) -> 
 
 pub(crate) async fn end(store: DynStore, key: SessionKey, output: Output) -> Outcome {
     let now = SystemClock.now();
-    let there = store.load(&key).await?;
-    let was = there.map(|record| State::of(record.revision, record.expires_at, now));
+    let was = match store.load(&key).await {
+        Ok(Some(there)) => State::of(there.revision, there.expires_at, now).name(),
+        Ok(None) => "absent",
+        Err(error) if error.kind() == ErrorKind::Corrupt => "corrupt",
+        Err(error) => return Err(error.into()),
+    };
     // Also where nothing is, so that a session under way cannot begin.
     layer(store).end(&key, EndReason::Revoked).await?;
-    let was = was.map_or("absent", State::name);
-    output.print(|| format!("ended; it was {was}"), || json!({ "ended": 1, "was": was }));
-    Ok(())
+    output.print(|| format!("ended; it was {was}"), || json!({ "ended": 1, "was": was }))
 }
 
 pub(crate) async fn end_subject(store: DynStore, subject: Subject, output: Output) -> Outcome {
     let ended = layer(store).end_all(subject, EndReason::Revoked).await?;
-    output.print(|| format!("ended {ended}"), || json!({ "ended": ended }));
-    Ok(())
+    output.print(|| format!("ended {ended}"), || json!({ "ended": ended }))
 }
 
 pub(crate) async fn end_everyone(store: DynStore, yes: bool, output: Output) -> Outcome {
     if !yes && !confirmed()? {
         return Err("nothing was ended".into());
     }
-    let now = SystemClock.now();
     let bar = output.spinner("ending");
     let sessions = layer(store);
     let (mut ended, mut from) = (0_u64, None::<Cursor>);
     loop {
         let page = sessions.store().scan(from.as_ref(), PAGE).await?;
-        let live = |row: &&Row| State::of(row.revision, row.expires_at, now) == State::Live;
-        let live: Vec<_> = page.rows.iter().filter(live).map(|row| row.key).collect();
-        ended += live.len() as u64;
-        stream::iter(live)
+        // Also what has expired by the clock of this machine, which may be wrong.
+        let there = page.rows.iter().filter(|row| row.revision != Revision::ENDED);
+        let keys: Vec<_> = there.map(|row| row.key).chain(page.corrupt).collect();
+        ended += keys.len() as u64;
+        stream::iter(keys)
             .map(|key| {
                 let (sessions, bar) = (&sessions, &bar);
                 async move {
@@ -234,8 +250,7 @@ pub(crate) async fn end_everyone(store: DynStore, yes: bool, output: Output) -> 
         }
     }
     bar.finish_and_clear();
-    output.print(|| format!("ended {ended}"), || json!({ "ended": ended }));
-    Ok(())
+    output.print(|| format!("ended {ended}"), || json!({ "ended": ended }))
 }
 
 /// A tombstone outlives every request that may be under way, also a very slow one.

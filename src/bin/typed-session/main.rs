@@ -51,6 +51,9 @@ enum Command {
         /// How many records to remove at once.
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
         batch: u32,
+        /// Counts first what there is to do, which takes a walk through the store.
+        #[arg(long)]
+        count: bool,
     },
     /// Lists the sessions of a subject.
     List(Whose),
@@ -116,7 +119,9 @@ fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         match cli.command {
             Command::Migrate => commands::migrate(&store, output).await,
             Command::Stats { top } => commands::stats(&store, top, output).await,
-            Command::Sweep { batch } => commands::sweep(&store, batch as usize, output).await,
+            Command::Sweep { batch, count } => {
+                commands::sweep(&store, batch as usize, count, output).await
+            }
             Command::List(Whose { subject, subject_hash }) => {
                 let subject = subject.map(Into::into).or(subject_hash).ok_or("whose?")?;
                 commands::list(&store, subject, output).await

@@ -1,5 +1,7 @@
 //! What is printed, for people and for machines.
 
+use std::io::Write;
+
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -13,8 +15,15 @@ pub(crate) struct Output {
 
 impl Output {
     /// Prints one line of text, or one JSON object.
-    pub(crate) fn print(self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
-        if self.json { println!("{}", json()) } else { println!("{}", text()) }
+    ///
+    /// Who reads it may have heard enough, as `head` has: that is an error and no panic.
+    pub(crate) fn print(
+        self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> Value,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let line = if self.json { json().to_string() } else { text() };
+        Ok(writeln!(std::io::stdout(), "{line}")?)
     }
 
     /// A bar on the terminal's error stream; nothing where there is no terminal.

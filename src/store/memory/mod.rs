@@ -194,7 +194,7 @@ impl Scan for MemoryStore {
         let mut rows = Vec::new();
         while let Some(its) = self.shards.get(shard) {
             if rows.len() >= limit.max(1) {
-                return Ok(Page { rows, next: Some(cursor(shard, chain)) });
+                return Ok(Page { rows, next: Some(cursor(shard, chain)), ..Page::default() });
             }
             // A chain has about one row.
             match lock(its).scan(chain, PIECE.min(limit.max(1)), &mut rows) {
@@ -202,7 +202,7 @@ impl Scan for MemoryStore {
                 None => (shard, chain) = (shard + 1, 0),
             }
         }
-        Ok(Page { rows, next: None })
+        Ok(Page { rows, ..Page::default() })
     }
 }
 

@@ -6,7 +6,7 @@ use redis::aio::ConnectionLike;
 use super::error::failed;
 use super::verbs::unasked;
 use super::{Layout, RedisStore, row};
-use crate::store::{Cursor, Error, ErrorKind, Page, Result, Row, Scan};
+use crate::store::{Cursor, Error, ErrorKind, Page, Result, Scan};
 
 impl<C> Scan for RedisStore<C>
 where
@@ -19,14 +19,14 @@ where
             Some(cursor) => Place::of(cursor.as_bytes()).ok_or_else(foreign)?,
             None => Place { slot: self.next_primary(None).await?.unwrap_or(0), ..Place::default() },
         };
-        let (rows, place) = self.page(place, limit).await?;
+        let (page, place) = self.page(place, limit).await?;
         let next = if place.cursor != "0" {
             Some(place)
         } else {
             let slot = self.next_primary(Some(place.slot)).await?;
             slot.map(|slot| Place { slot, ..Place::default() })
         };
-        Ok(Page { rows, next: next.map(|place| Cursor::from_bytes(place.bytes())) })
+        Ok(Page { next: next.map(|place| Cursor::from_bytes(place.bytes())), ..page })
     }
 }
 
@@ -63,7 +63,7 @@ where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
     /// The rows at a place, and the place behind them on the same server.
-    async fn page(&self, place: Place, limit: usize) -> Result<(Vec<Row>, Place)> {
+    async fn page(&self, place: Place, limit: usize) -> Result<(Page, Place)> {
         let names = format!("{}{}", escaped(&self.prefix), "?".repeat(64));
         let args = [place.server.as_bytes(), place.cursor.as_bytes(), names.as_bytes()];
         // The engine's own default is 10.
@@ -89,10 +89,10 @@ where
             };
             // Somebody else's key, or a record that is gone since it was named.
             if let Some(key) = super::key_of(name, &self.prefix).filter(|_| !head.is_empty()) {
-                rows.push(row::row_of(key, head)?);
+                rows.push((key, row::row_of(key, head)));
             }
         }
-        Ok((rows, next))
+        Ok((Page::of(rows)?, next))
     }
 
     /// The lowest slot of the primary that comes after the one with this lowest slot.

@@ -204,10 +204,21 @@ where
 }
 
 /// A page that is full may have one after it.
-fn page(rows: Vec<Row>, limit: usize) -> Page {
-    let last = rows.last().filter(|_| rows.len() >= limit);
-    let next = last.map(|row| Cursor::from_bytes(*row.key.as_bytes()));
-    Page { rows, next }
+fn page<'r, R>(rows: &'r [R], limit: usize) -> Result<Page>
+where
+    R: sqlx::Row<Database: Engine>,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+{
+    // What has no proper key is no record, and can be loaded by nobody.
+    let keyed = rows.iter().filter_map(|row| Some((key(row).ok()?, walked(row))));
+    let page = Page::of(keyed)?;
+    let last: Option<&[u8]> = match rows.last().filter(|_| rows.len() >= limit) {
+        Some(row) => Some(column(row, 0)?),
+        None => None,
+    };
+    Ok(Page { next: last.map(Cursor::from_bytes), ..page })
 }
 
 fn key<'r, R>(row: &'r R) -> Result<SessionKey>

@@ -29,7 +29,7 @@ macro_rules! sql_store {
             use crate::record::Record;
             use crate::store::sql::{
                 DEFAULT_TABLE, Sql, Statements, TableNameError, Values, checked, count, failed, named,
-                page, record, walked,
+                page, record,
             };
             use crate::store::{Cursor, Inserted, Page, Replaced, Result, Revision, Scan, Store};
             use crate::subject::Subject;
@@ -169,8 +169,7 @@ macro_rules! sql_store {
                         ..Values::default()
                     };
                     let rows = run!(self.scan($($scan),*), values, fetch_all);
-                    let rows = rows.map_err(failed::<$DB>)?.iter().map(walked).collect::<Result<_>>();
-                    Ok(page(rows?, limit))
+                    page(&rows.map_err(failed::<$DB>)?, limit)
                 }
             }
         };
