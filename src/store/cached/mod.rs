@@ -75,7 +75,10 @@ mod memory;
 ///
 /// Records that were loaded or written, tombstones among them. Never that there is
 /// none: whoever sends made-up ids would fill the memory with them. Nor what a
-/// sweep may have removed. A deadline that another machine has moved may be
+/// sweep may have removed, which is whatever is due by the latest `now` that
+/// [`remove_expired`](Store::remove_expired) was ever given: if that is far in the
+/// future, records that are due before it are loaded for every request from then on,
+/// until this value is made anew. A deadline that another machine has moved may be
 /// remembered as it was, which costs one more touch at most.
 ///
 /// If a load fails, all who waited for it get the failure, and the next request
@@ -344,9 +347,14 @@ impl<S: Store> Store for Cached<S> {
         self.store.sessions_of(subject, after, limit).await
     }
 
+    /// Removes records from the store behind, which are not served from here then.
+    ///
+    /// The latest `now` stands: no record that is due by then is served from memory any
+    /// more, until this value is made anew. One far in the future therefore makes the
+    /// cache useless for all that is due before it, until the process starts again;
+    /// what is answered stays right.
     async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {
-        // First, so that nothing that it removes is served or kept by a touch. A time
-        // in the future does no harm but that what ends before it is not remembered.
+        // First, so that nothing that it removes is served or kept by a touch.
         self.swept.fetch_max(now.as_millis(), Ordering::SeqCst);
         let removed = self.store.remove_expired(now, limit).await?;
         // Loads under way may have seen what is gone.

@@ -294,6 +294,21 @@ fn what_a_sweep_may_have_removed_is_not_served() {
 }
 
 #[test]
+fn after_a_sweep_of_the_future_what_is_due_before_it_is_right_and_not_remembered() {
+    let (rows, clock) = (Arc::default(), clock());
+    let (store, spied) = node(&rows, &clock);
+    assert_eq!(run(store.remove_expired(at(1000), 10)).unwrap(), 0);
+    let (early, late) = (record(1, None, 1000), record(1, None, 1001));
+    let _ = run(store.insert(&key(1), &early)).unwrap();
+    let _ = run(store.insert(&key(2), &late)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(recall(&store, 1), current(&early));
+        assert_eq!(recall(&store, 2), remembered(&late));
+    }
+    assert_eq!(spied.calls().load, 2);
+}
+
+#[test]
 fn a_touch_does_not_bring_back_what_is_swept_meanwhile() {
     let rows = Arc::new(MemoryStore::new());
     let slow = Yielding::new(Arc::clone(&rows), Yields::Around);
