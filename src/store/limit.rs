@@ -66,6 +66,11 @@ impl<S> TimeLimit<S> {
         Self { store, limit, sleep: Arc::new(move |time| Box::pin(sleep(time))) }
     }
 
+    /// Returns the store behind, whose calls last as long as they do.
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
     async fn within<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         // The call is polled first: an answer that is there counts.
         match select(pin!(call), (self.sleep)(self.limit)).await {

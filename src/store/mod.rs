@@ -359,3 +359,13 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).remove_expired(now, limit)
     }
 }
+
+impl<S: Scan + ?Sized> Scan for Arc<S> {
+    fn scan(
+        &self,
+        from: Option<&Cursor>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page>> + Send {
+        (**self).scan(from, limit)
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use futures_util::poll;
 use typed_session::store::{DynStore, ErrorKind, MemoryStore, Store};
 use typed_session::testing::history::{self, Report, Violation, Workload};
 use typed_session::testing::schedule::{run, yield_now};
@@ -214,6 +215,22 @@ async fn a_run_that_is_stopped_is_explained_as_far_as_it_went() {
         client.await.unwrap();
     }
     assert!(run.finish(store).await.unwrap().operations > 0);
+}
+
+#[test]
+fn a_run_may_be_finished_while_clients_are_at_work() {
+    let store = Arc::new(Yielding::new(MemoryStore::new(), Yields::Around));
+    let workload = Workload::new().seed(1).lasting(Duration::from_secs(3600)).begin();
+    let mut client = Box::pin(workload.client(Arc::clone(&store)));
+    run(async {
+        for _ in 0..50 {
+            assert!(poll!(&mut client).is_pending());
+        }
+        let report = workload.finish(store).await.unwrap();
+        assert!(report.operations > 0 && report.keys > 0, "{report:?}");
+        // It ends its call, and begins no other.
+        client.await;
+    });
 }
 
 /// How fast histories are explained; a minute of eight clients, or what

@@ -94,3 +94,10 @@ async fn an_answer_that_is_there_counts_although_the_time_is_over() {
     let store = TimeLimit::new(MemoryStore::new(), LIMIT, |_| ready(()));
     assert_eq!(store.load(&key(1)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn the_store_behind_is_there_without_the_limit() {
+    let store = TimeLimit::new(MemoryStore::with_capacity_limit(1), LIMIT, |_| ready(()));
+    assert_eq!(store.insert(&key(1), &record(1, None, 9)).await.unwrap(), Inserted::Created);
+    assert_eq!(store.store().len(), 1);
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
@@ -54,6 +55,12 @@ pub(super) type Landed = Result<Option<Arc<Entry>>, Arc<Error>>;
 /// - a write puts in what it wrote only if no other was under way at any time
 ///   since it began. So nothing that this process was told of came later.
 ///
+/// Another invariant, for what other machines do: what a request gets was the
+/// store's at some time less than the maximum age before the request began, or
+/// since. A record that is remembered is no older, and neither is a flight that is
+/// joined: its load began when it did, or, if somebody else took the load over,
+/// later. How long the load takes makes no difference.
+///
 /// A write ends when its future does, also if that is dropped or fails. What the
 /// engine does of it after that is to this process what another machine does.
 pub(super) struct Memory {
@@ -80,6 +87,8 @@ struct Busy {
 /// The load that others of this key may join.
 struct Flight {
     ticket: u64,
+    /// A moment before its load began.
+    began: Moment,
     /// How many wait for it, or do it.
     crew: usize,
     slot: Slot,
@@ -91,11 +100,11 @@ impl Stripe {
         self.ticket
     }
 
-    fn depart<'a>(&mut self, memory: &'a Memory, key: &'a SessionKey) -> Seat<'a> {
+    fn depart<'a>(&mut self, memory: &'a Memory, key: &'a SessionKey, began: Moment) -> Seat<'a> {
         let ticket = self.ticket();
         let slot = Slot::default();
         let busy = self.busy.entry(*key).or_default();
-        busy.flight = Some(Flight { ticket, crew: 1, slot: Arc::clone(&slot) });
+        busy.flight = Some(Flight { ticket, began, crew: 1, slot: Arc::clone(&slot) });
         Seat { memory, key, ticket, slot, joined: false }
     }
 
@@ -156,32 +165,37 @@ impl Memory {
         self.records.get(key)
     }
 
-    /// Finds what is good enough, or joins the flight of this key, or starts it.
+    /// Finds what is good enough, or joins the flight of this key if that is young
+    /// enough, or starts one.
     pub(super) fn join<'a>(
         &'a self,
         key: &'a SessionKey,
-        is_good: impl FnOnce(&Entry) -> bool,
+        now: impl FnOnce() -> Moment,
+        max_age: Duration,
+        is_good: impl FnOnce(&Entry, Moment) -> bool,
     ) -> Joined<'a> {
         let mut stripe = self.stripe(key);
+        // Under the lock, or a flight that has just begun could be of the future.
+        let now = now();
         // Once more, under the lock: a flight may have landed since the caller looked.
-        if let Some(entry) = self.records.get(key).filter(|entry| is_good(entry)) {
+        if let Some(entry) = self.records.get(key).filter(|entry| is_good(entry, now)) {
             return Joined::Found(entry);
         }
         let flight = stripe.busy.get_mut(key).and_then(|busy| busy.flight.as_mut());
-        Joined::Seat(match flight {
+        Joined::Seat(match flight.filter(|flight| flight.began.is_within(max_age, now)) {
             Some(flight) => {
                 flight.crew += 1;
                 let (ticket, slot) = (flight.ticket, Arc::clone(&flight.slot));
                 Seat { memory: self, key, ticket, slot, joined: true }
             }
-            None => stripe.depart(self, key),
+            None => stripe.depart(self, key, now),
         })
     }
 
     /// Starts a flight. One that is under way is not this key's any more: it began
     /// too early for whoever asks now.
-    pub(super) fn depart<'a>(&'a self, key: &'a SessionKey) -> Seat<'a> {
-        self.stripe(key).depart(self, key)
+    pub(super) fn depart<'a>(&'a self, key: &'a SessionKey, began: Moment) -> Seat<'a> {
+        self.stripe(key).depart(self, key, began)
     }
 
     /// Begins a write, which ends when the answer is dropped.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use self::age::Time;
+use self::age::{Moment, Time};
 use self::memory::{Entry, Joined, Landed, Memory, Seat};
 use super::{
     Change, Changes, Cursor, Error, Inserted, Page, Recalled, Replaced, Result, Revision, Scan,
@@ -30,7 +30,8 @@ mod memory;
 ///
 /// A request that finds its session here costs no trip to the store; one that
 /// also writes costs the write. Requests for one session that is not here share
-/// one load. It is for one value a process: put it in an [`Arc`] to keep a handle.
+/// one load, while that is younger than the maximum age. It is for one value a
+/// process: put it in an [`Arc`] to keep a handle.
 ///
 /// | setting | default | why |
 /// | --- | --- | --- |
@@ -55,9 +56,11 @@ mod memory;
 /// - **On other machines it is late by [`max_age`](Self::max_age) at most.** So
 ///   long may a session that was ended elsewhere be read here, an id that was
 ///   replaced by a login elsewhere be good here for reading, and data be old. The
-///   time is counted from before the load began. Where the store's engine tells of
-///   changes, [`follow`](Self::follow) makes it shorter; the promise is the same.
-///   Who writes on one machine and reads on another may read what was before.
+///   time is counted from before the load began, however long that takes: a request
+///   that comes too late for it does not wait for it, and loads anew. Where the
+///   store's engine tells of changes, [`follow`](Self::follow) makes it shorter; the
+///   promise is the same. Who writes on one machine and reads on another may read
+///   what was before.
 /// - **A new id is good everywhere at once.** Where an id does not fit what is
 ///   remembered, or the session would have expired, the record is loaded before
 ///   that is believed.
@@ -72,7 +75,10 @@ mod memory;
 ///
 /// Records that were loaded or written, tombstones among them. Never that there is
 /// none: whoever sends made-up ids would fill the memory with them. Nor what a
-/// sweep may have removed. A deadline that another machine has moved may be
+/// sweep may have removed, which is whatever is due by the latest `now` that
+/// [`remove_expired`](Store::remove_expired) was ever given: if that is far in the
+/// future, records that are due before it are loaded for every request from then on,
+/// until this value is made anew. A deadline that another machine has moved may be
 /// remembered as it was, which costs one more touch at most.
 ///
 /// If a load fails, all who waited for it get the failure, and the next request
@@ -103,7 +109,7 @@ impl<S> Cached<S> {
     /// Sets how long after a load its record is served: 1 second by default.
     ///
     /// Whatever another machine does is seen here so much later at most. With zero
-    /// nothing is served from memory.
+    /// nothing is served from memory, and no load is shared.
     ///
     /// # Security
     ///
@@ -211,8 +217,8 @@ impl<S> Cached<S> {
     }
 
     /// Tells whether a record may be served from memory.
-    fn is_good(&self, entry: &Entry) -> bool {
-        entry.at.is_within(self.max_age, self.time.now()) && !self.is_swept(&entry.record)
+    fn is_good(&self, entry: &Entry, now: Moment) -> bool {
+        entry.at.is_within(self.max_age, now) && !self.is_swept(&entry.record)
     }
 
     /// Tells whether a sweep may have removed a record.
@@ -265,16 +271,18 @@ struct Shared(Arc<Error>);
 
 impl<S: Store> Store for Cached<S> {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
-        match self.fly(key, self.memory.depart(key)).await? {
+        match self.fly(key, self.memory.depart(key, self.time.now())).await? {
             Recalled::Current(record) | Recalled::Remembered(record) => Ok(record),
         }
     }
 
     async fn recall(&self, key: &SessionKey) -> Result<Recalled> {
-        if let Some(entry) = self.memory.get(key).filter(|entry| self.is_good(entry)) {
+        let remembered = self.memory.get(key);
+        if let Some(entry) = remembered.filter(|entry| self.is_good(entry, self.time.now())) {
             return Ok(Recalled::Remembered(Some(entry.record.clone())));
         }
-        match self.memory.join(key, |entry| self.is_good(entry)) {
+        let is_good = |entry: &Entry, now| self.is_good(entry, now);
+        match self.memory.join(key, || self.time.now(), self.max_age, is_good) {
             Joined::Found(entry) => Ok(Recalled::Remembered(Some(entry.record.clone()))),
             Joined::Seat(seat) => self.fly(key, seat).await,
         }
@@ -339,9 +347,14 @@ impl<S: Store> Store for Cached<S> {
         self.store.sessions_of(subject, after, limit).await
     }
 
+    /// Removes records from the store behind, which are not served from here then.
+    ///
+    /// The latest `now` stands: no record that is due by then is served from memory any
+    /// more, until this value is made anew. One far in the future therefore makes the
+    /// cache useless for all that is due before it, until the process starts again;
+    /// what is answered stays right.
     async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {
-        // First, so that nothing that it removes is served or kept by a touch. A time
-        // in the future does no harm but that what ends before it is not remembered.
+        // First, so that nothing that it removes is served or kept by a touch.
         self.swept.fetch_max(now.as_millis(), Ordering::SeqCst);
         let removed = self.store.remove_expired(now, limit).await?;
         // Loads under way may have seen what is gone.

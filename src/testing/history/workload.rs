@@ -226,16 +226,20 @@ impl Run {
 
     /// Looks at every key a last time, and for an order that explains everything.
     ///
+    /// Clients that are still at work are told to stop. What they do from then on is
+    /// not looked at; to see all of it, wait for them first.
+    ///
     /// # Errors
     ///
     /// There is none.
     pub async fn finish<S: Store>(self, store: S) -> Result<Report, Violation> {
+        self.stop();
         let shared = self.shared;
         let mut last = Client::new(Arc::clone(&shared), store);
         last.look_at_all().await;
         drop(last);
-        let keys = std::mem::take(&mut *shared.lock());
-        for key in keys {
+        // They stay in their places, where a client may be about to take one.
+        for (_, key) in shared.keys() {
             shared.judge(&key);
         }
         let violation = shared.violation.lock().unwrap_or_else(PoisonError::into_inner).take();

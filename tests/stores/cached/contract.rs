@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use typed_session::store::{Cached, MemoryStore, Scan, Store};
+use typed_session::store::{Cached, DynStore, MemoryStore, Row, Scan, Store};
 use typed_session::testing::conformance::{self, Suite};
 use typed_session::testing::history::Workload;
 use typed_session::testing::schedule::run;
@@ -50,6 +50,17 @@ fn an_operator_walks_through_the_store_behind() {
         let _ = run(store.store().insert(&key(first), &record(1, None, 9))).unwrap();
     }
     assert_eq!(run(store.scan(None, 10)).unwrap().rows.len(), 3);
+}
+
+#[test]
+fn a_cache_of_which_a_handle_is_kept_is_walked_through_whatever_its_type() {
+    let cache = Arc::new(Cached::new(MemoryStore::new()));
+    let store = DynStore::scannable(Arc::clone(&cache));
+    let _ = run(store.insert(&key(1), &record(1, Some("ann"), 9))).unwrap();
+    let page = run(store.scan(None, 10)).unwrap();
+    let row = Row::new(key(1), record(1, None, 9).revision, Some("ann".into()), crate::at(9));
+    assert_eq!((page.rows, page.next), (vec![row], None));
+    assert_eq!(cache.len(), 1);
 }
 
 #[cfg(feature = "sqlite")]

@@ -51,6 +51,67 @@ fn the_age_is_counted_from_before_the_load_began() {
     });
 }
 
+/// What a request gets that begins `later` than a load which is slow and has read
+/// before another machine ended the session.
+fn recalled_beside_a_slow_load(max_age: Duration, later: Duration) -> Recalled {
+    let (rows, clock) = (Arc::new(MemoryStore::new()), clock());
+    let slow = Yielding::new(Arc::clone(&rows), Yields::Around);
+    let store = Cached::new(slow).max_age(max_age).clock(clock.clone());
+    let live = record(1, None, 9);
+    let _ = run(rows.insert(&key(1), &live)).unwrap();
+    let key = key(1);
+    run(async {
+        let mut first = Box::pin(store.recall(&key));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut first).is_pending());
+        run(rows.end(&key, &tombstone(9))).unwrap();
+        clock.advance(later);
+        let mut second = Box::pin(store.recall(&key));
+        assert!(poll!(&mut second).is_pending());
+        assert_eq!(first.await.unwrap(), current(&live));
+        second.await.unwrap()
+    })
+}
+
+#[test]
+fn who_begins_the_maximum_age_after_a_slow_load_does_not_join_it() {
+    let live = record(1, None, 9);
+    assert_eq!(recalled_beside_a_slow_load(MAX_AGE, MAX_AGE - MS), remembered(&live));
+    assert_eq!(recalled_beside_a_slow_load(MAX_AGE, MAX_AGE), current(&tombstone(9)));
+    assert_eq!(recalled_beside_a_slow_load(MAX_AGE, 1000 * MAX_AGE), current(&tombstone(9)));
+    let zero = Duration::ZERO;
+    assert_eq!(recalled_beside_a_slow_load(zero, zero), current(&tombstone(9)));
+    assert_eq!(recalled_beside_a_slow_load(zero, MAX_AGE), current(&tombstone(9)));
+}
+
+#[test]
+fn the_flight_of_who_did_not_join_is_the_one_that_others_join() {
+    let (rows, clock) = (Arc::new(MemoryStore::new()), clock());
+    let spy = Spy::new(Arc::clone(&rows));
+    let spied = spy.handle();
+    let slow = Yielding::new(spy, Yields::Around);
+    let store = Cached::new(slow).max_age(MAX_AGE).clock(clock.clone());
+    let live = record(1, None, 9);
+    let _ = run(rows.insert(&key(1), &live)).unwrap();
+    let key = key(1);
+    run(async {
+        let mut first = Box::pin(store.recall(&key));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut first).is_pending());
+        run(rows.end(&key, &tombstone(9))).unwrap();
+        clock.advance(MAX_AGE);
+        let mut second = Box::pin(store.recall(&key));
+        let mut third = Box::pin(store.recall(&key));
+        assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
+        // The old one lands, and nobody remembers it.
+        assert_eq!(first.await.unwrap(), current(&live));
+        let (second, third) = futures_util::join!(second, third);
+        assert_eq!(second.unwrap(), current(&tombstone(9)));
+        assert_eq!(third.unwrap(), remembered(&tombstone(9)));
+    });
+    assert_eq!(spied.calls().load, 2);
+    assert_eq!(recall(&store, 1), remembered(&tombstone(9)));
+    assert!(format!("{store:?}").contains("under_way: 0"));
+}
+
 #[test]
 fn the_age_of_what_was_written_is_counted_from_before_the_write_began() {
     for insert in [true, false] {
@@ -230,6 +291,21 @@ fn what_a_sweep_may_have_removed_is_not_served() {
     assert_eq!(run(store.remove_expired(at(5), 10)).unwrap(), 1);
     assert_eq!(recall(&store, 1), Recalled::Current(None));
     assert_eq!(recall(&store, 2), remembered(&record(1, None, 6)));
+}
+
+#[test]
+fn after_a_sweep_of_the_future_what_is_due_before_it_is_right_and_not_remembered() {
+    let (rows, clock) = (Arc::default(), clock());
+    let (store, spied) = node(&rows, &clock);
+    assert_eq!(run(store.remove_expired(at(1000), 10)).unwrap(), 0);
+    let (early, late) = (record(1, None, 1000), record(1, None, 1001));
+    let _ = run(store.insert(&key(1), &early)).unwrap();
+    let _ = run(store.insert(&key(2), &late)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(recall(&store, 1), current(&early));
+        assert_eq!(recall(&store, 2), remembered(&late));
+    }
+    assert_eq!(spied.calls().load, 2);
 }
 
 #[test]
