@@ -31,9 +31,9 @@ impl DynStore {
     /// The connection is made here, so a server that is not there is an error now. What
     /// else the URL may say is the driver's affair. A request waits for a connection
     /// for five seconds at most; then it is [`ErrorKind::Unavailable`](super::ErrorKind).
-    /// [`migrate`](Self::migrate) makes the tables. Nothing is written before it; that
-    /// of SQLite also puts the file into WAL mode, for good, so that loads go on while
-    /// a session is written.
+    /// [`migrate`](Self::migrate) makes the tables. It also puts an SQLite file into WAL
+    /// mode, for good, so that loads go on while a session is written; opening leaves the
+    /// file's mode as it is.
     ///
     /// The drivers run on the runtime that they are built for: choose it by their
     /// own features, `sqlx/runtime-tokio` or `redis/tokio-comp` for instance. For

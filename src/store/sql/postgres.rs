@@ -143,13 +143,13 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    /// Has every change of a record notify a channel, for [`changes`](Self::changes)
-    /// on other machines.
+    /// Has every `replace` and `end` of a record notify a channel, for
+    /// [`changes`](Self::changes) on other machines.
     ///
-    /// `replace` and `end` say the key, within their one statement; the server sends
-    /// it once the change is committed. `insert`, `touch` and `remove_expired` do not
-    /// notify. Off if not called, because commits that
-    /// notify wait for each other: the server puts them in one line.
+    /// They say the key, within their one statement; the server sends it once the
+    /// change is committed. `insert`, `touch` and `remove_expired` do not notify. Off if
+    /// not called, because commits that notify wait for each other: the server puts
+    /// them in one line.
     ///
     /// # Errors
     ///
