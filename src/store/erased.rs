@@ -169,9 +169,12 @@ impl DynStore {
     /// Closes a store that was [connected to](Self::connect) by a URL, in order.
     ///
     /// Calls that are under way are waited for, and all later ones fail. It is only good
-    /// manners: a program may end without. SQLite moves its log into the file by it. Of a store
-    /// made by [`new`](Self::new) the connections are not ours to close, and nothing is
-    /// done.
+    /// manners: a program may end without. SQLite moves its log into the file by it.
+    ///
+    /// Nothing is done for `memory:`, and for `redis:`, whose connection is closed once
+    /// the last clone of the store is dropped: such a store goes on answering. Of a
+    /// store made by [`new`](Self::new) the connections are not ours to close, and nothing
+    /// is done either.
     pub async fn close(&self) {
         if let Some(its) = &self.connected {
             its.close().await;

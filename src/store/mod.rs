@@ -114,7 +114,8 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the record under a key, or `None` if there is none.
     ///
     /// Also a record that is past its time, and also a tombstone. A row that is
-    /// there and does not make sense is [`ErrorKind::Corrupt`], not `None`.
+    /// there and does not make sense is [`ErrorKind::Corrupt`], not `None`; a damaged
+    /// engine is another error.
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send;
 
     /// Returns the record under a key, perhaps as it was a moment ago.
@@ -284,7 +285,11 @@ impl From<ErrorKind> for Error {
 pub enum ErrorKind {
     /// The engine cannot be reached, or is too busy: try again later.
     Unavailable,
-    /// A row is there and does not make sense: look at the data.
+    /// One row is there and does not make sense: look at the data.
+    ///
+    /// A request takes its session for lost and goes on without, so this is never the
+    /// answer where the engine, its file or its table is damaged: that is
+    /// [`Other`](Self::Other).
     Corrupt,
     /// The record is larger than the engine takes: store less.
     TooLarge,

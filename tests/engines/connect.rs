@@ -67,7 +67,9 @@ async fn mysql_is_a_url() {
 #[tokio::test]
 #[ignore = "needs a server: ./tests/run engines"]
 async fn redis_is_a_url() {
-    serves(&shared(Kind::Redis), true).await;
+    let url = shared(Kind::Redis);
+    serves(&url, true).await;
+    DynStore::connect(&url.replace("redis:", "valkey:")).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod cached;
 #[cfg(feature = "testing")]
 mod conformance;
+mod connect;
 #[cfg(feature = "testing")]
 mod histories;
 mod limit;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use tempfile::TempDir;
-use typed_session::Record;
-use typed_session::store::{ErrorKind, Inserted, Replaced, Revision, SqliteStore, Store};
+use typed_session::store::{DynStore, ErrorKind, Inserted, Replaced, Revision, SqliteStore, Store};
 #[cfg(feature = "testing")]
 use typed_session::testing::{conformance, history};
+use typed_session::{Record, SessionData, SessionLayer};
 
 use crate::{at, key, numbered, record, tombstone};
 
@@ -254,15 +254,101 @@ async fn columns_of_other_types_are_corrupt() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_corrupt() {
+async fn a_file_that_is_no_database_is_no_corrupt_row() {
     let dir = TempDir::new().unwrap();
+    let error = garbage(&dir).load(&key(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+}
+
+#[derive(Default, serde::Deserialize, serde::Serialize)]
+struct Visits(u32);
+
+impl SessionData for Visits {}
+
+/// A damaged file is an outage. Taken for one bad row, it would make everybody a
+/// stranger, with a 200.
+#[tokio::test]
+async fn a_reading_request_on_a_file_that_is_no_database_fails() {
+    let dir = TempDir::new().unwrap();
+    let layer = SessionLayer::<Visits, _>::new(garbage(&dir));
+    let cookie = format!("__Host-session={}", "A".repeat(43));
+    let exchange = layer.open([cookie.as_bytes()]);
+    let error = exchange.session().await.unwrap_err();
+    assert!(matches!(error, typed_session::Error::Store(_)), "{error:?}");
+    assert_eq!(error.status(), 503);
+    assert_eq!(exchange.finish().await.effects.set_cookie(), None);
+}
+
+/// A store on a file of garbage.
+fn garbage(dir: &TempDir) -> SqliteStore {
     let file = dir.path().join("sessions.db");
     std::fs::write(&file, [b'x'; 4096]).unwrap();
     let pool = SqlitePoolOptions::new()
         .acquire_timeout(Duration::from_millis(50))
         .connect_lazy_with(SqliteConnectOptions::new().filename(&file));
-    let error = SqliteStore::new(pool).load(&key(1)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    SqliteStore::new(pool)
+}
+
+async fn journal_mode(file: &Path) -> String {
+    let options = SqliteConnectOptions::new().filename(file);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let mode = pool.fetch_one("PRAGMA journal_mode").await.unwrap().get(0);
+    pool.close().await;
+    mode
+}
+
+/// The file may be the application's, which has chosen its own journal.
+#[tokio::test]
+async fn a_file_is_converted_by_migrating_and_not_by_connecting() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("shop.db");
+    let url = format!("sqlite:{}", file.display());
+    std::fs::write(&file, []).unwrap();
+    let store = DynStore::connect(&url).await.unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), ErrorKind::Other);
+    store.close().await;
+    assert_eq!(journal_mode(&file).await, "delete");
+
+    let store = DynStore::connect(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    store.close().await;
+    assert_eq!(journal_mode(&file).await, "wal");
+}
+
+#[tokio::test]
+async fn a_file_is_read_through_a_url_that_allows_no_more() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("shop.db");
+    let own = options(&file).journal_mode(SqliteJournalMode::Delete);
+    let store = SqliteStore::new(SqlitePool::connect_with(own).await.unwrap());
+    store.migrate().await.unwrap();
+    assert_eq!(store.insert(&key(1), &record(1, None, 5)).await.unwrap(), Inserted::Created);
+
+    let url = format!("sqlite:{}?mode=ro", file.display());
+    let store = DynStore::connect(&url).await.unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(1, None, 5)));
+    assert!(store.end(&key(1), &tombstone(9)).await.is_err());
+    store.close().await;
+    assert_eq!(journal_mode(&file).await, "delete");
+}
+
+/// The journal can only be changed by one that is alone with the file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_migrate_a_file_by_its_url_at_once() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("shop.db");
+    let url = format!("sqlite:{}?mode=rwc", file.display());
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let url = url.clone();
+        all.spawn(async move {
+            let store = DynStore::connect(&url).await.unwrap();
+            store.migrate().await.unwrap();
+            store.load(&key(1)).await.unwrap();
+        });
+    }
+    all.join_all().await;
+    assert_eq!(journal_mode(&file).await, "wal");
 }
 
 #[tokio::test]

@@ -25,13 +25,15 @@ impl DynStore {
     /// | `sqlite:sessions.db?mode=rwc` (`rwc`: make the file if it is not there) | `SqliteStore` | `sqlite` |
     /// | `postgres://user:password@host/database` (or `postgresql:`) | `PostgresStore` | `postgres` |
     /// | `mysql://user:password@host/database` (or `mariadb:`) | `MySqlStore` | `mysql` |
-    /// | `redis://:password@host:6379/0`, `rediss:` with TLS, not a cluster | `RedisStore` | `redis` |
+    /// | `redis://:password@host:6379/0` (or `valkey:`; with TLS `rediss:` or `valkeys:`), not a cluster | `RedisStore` | `redis` |
     /// | `mongodb://host/database` (or `mongodb+srv:`) | `MongoStore` | `mongodb` |
     ///
     /// The connection is made here, so a server that is not there is an error now. What
     /// else the URL may say is the driver's affair. A request waits for a connection
     /// for five seconds at most; then it is [`ErrorKind::Unavailable`](super::ErrorKind).
-    /// [`migrate`](Self::migrate) makes the tables.
+    /// [`migrate`](Self::migrate) makes the tables. It also puts an SQLite file into WAL
+    /// mode, for good, so that loads go on while a session is written; opening leaves the
+    /// file's mode as it is.
     ///
     /// The drivers run on the runtime that they are built for: choose it by their
     /// own features, `sqlx/runtime-tokio` or `redis/tokio-comp` for instance. For
@@ -87,9 +89,9 @@ impl DynStore {
             #[cfg(not(feature = "mysql"))]
             "mysql" | "mariadb" => Err(ConnectError::NotBuiltIn("mysql")),
             #[cfg(feature = "redis")]
-            "redis" | "rediss" => redis::connect(url, name).await,
+            "redis" | "rediss" | "valkey" | "valkeys" => redis::connect(url, name).await,
             #[cfg(not(feature = "redis"))]
-            "redis" | "rediss" => Err(ConnectError::NotBuiltIn("redis")),
+            "redis" | "rediss" | "valkey" | "valkeys" => Err(ConnectError::NotBuiltIn("redis")),
             #[cfg(feature = "mongodb")]
             "mongodb" | "mongodb+srv" => mongodb::connect(url, name).await,
             #[cfg(not(feature = "mongodb"))]
@@ -112,7 +114,8 @@ impl Connected for NothingToDo {}
 pub enum ConnectError {
     /// No store of this library has such a URL.
     #[error(
-        "a store's URL begins with memory:, sqlite:, postgres:, mysql:, redis:, rediss: or mongodb:"
+        "a store's URL begins with memory:, sqlite:, postgres: or postgresql:, mysql: or mariadb:, \
+         redis:, rediss:, valkey: or valkeys:, mongodb: or mongodb+srv:"
     )]
     UnknownScheme,
     /// The store is there, and this program was built without it.
@@ -127,6 +130,14 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// For a URL that the driver refuses. What the driver says of it is dropped: that
+    /// may show a piece of the password.
+    fn unreadable() -> Self {
+        Self::invalid(
+            "the driver cannot read it; in a password, all but letters and digits is written `%..`",
+        )
+    }
+
     fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Invalid(reason.into())
     }

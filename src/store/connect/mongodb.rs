@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mongodb::Client;
 use mongodb::bson::doc;
+use mongodb::error::ErrorKind;
 use mongodb::options::ClientOptions;
 
 use super::ConnectError;
@@ -18,23 +19,28 @@ pub(super) async fn connect(
     url: &str,
     name: Option<&str>,
 ) -> std::result::Result<DynStore, ConnectError> {
-    let mut options = ClientOptions::parse(url).await.map_err(ConnectError::invalid)?;
+    let mut options = ClientOptions::parse(url).await.map_err(refused)?;
     options.server_selection_timeout.get_or_insert(PATIENCE);
-    let client = Client::with_options(options).map_err(ConnectError::invalid)?;
+    let client = Client::with_options(options).map_err(refused)?;
     let Some(database) = client.default_database() else {
         return Err(ConnectError::invalid("it names no database"));
     };
     // The driver connects when it has to; who starts a program wants to know now.
-    database
-        .run_command(doc! { "ping": 1 })
-        .await
-        .map_err(|error| ConnectError::Failed(error.into()))?;
+    database.run_command(doc! { "ping": 1 }).await.map_err(refused)?;
     let store = MongoStore::new(database);
     let store = match name {
         Some(name) => store.collection(name),
         None => store,
     };
     Ok(DynStore::connected(store.clone(), Opened { store, client }))
+}
+
+fn refused(error: mongodb::error::Error) -> ConnectError {
+    match &*error.kind {
+        ErrorKind::InvalidArgument { .. } => ConnectError::unreadable(),
+        // `mongodb+srv:` asks the name server as soon as the URL is read.
+        _ => ConnectError::Failed(error.into()),
+    }
 }
 
 struct Opened {

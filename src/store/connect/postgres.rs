@@ -15,7 +15,7 @@ pub(super) async fn connect(
     url: &str,
     name: Option<&str>,
 ) -> std::result::Result<DynStore, ConnectError> {
-    let options = PgConnectOptions::from_str(url).map_err(ConnectError::invalid)?;
+    let options = PgConnectOptions::from_str(url).map_err(|_| ConnectError::unreadable())?;
     let pool = sql::pool::<Postgres>(options).await?;
     sql::named(pool.clone(), PostgresStore::new(pool), name, PostgresStore::table)
 }

@@ -1,4 +1,4 @@
-//! `redis:` and `rediss:`
+//! `redis:` and `valkey:`, `rediss:` and `valkeys:`
 
 use std::time::Duration;
 
@@ -11,7 +11,11 @@ use crate::store::{DynStore, RedisStore};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn connect(url: &str, name: Option<&str>) -> Result<DynStore, ConnectError> {
-    let client = redis::Client::open(url).map_err(ConnectError::invalid)?;
+    let client = redis::Client::open(url).map_err(|error| match error.detail() {
+        // Words that are always the same, as that TLS is not built in.
+        None => ConnectError::invalid(error),
+        Some(_) => ConnectError::unreadable(),
+    })?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(PATIENCE))
         .set_response_timeout(Some(PATIENCE))

@@ -122,8 +122,9 @@ mod verbs;
 /// A user of the server needs
 /// `~typed-session:* +get +getrange +setrange +set +exists +pexpireat +zadd +zrem +zrange +time
 /// +eval +evalsha`, to [walk](super::Scan) `+scan +info +cluster|slots` and keys of the form
-/// `~{*}`, to wait for replicas `+wait`, and for [`changes`](Self::changes) `+client|tracking`;
-/// what the driver asks of a connection or a cluster comes on top.
+/// `~{*}`, to wait for replicas `+wait`, for [`changes`](Self::changes) `+client|tracking`, and
+/// for [`DynStore::connect`](super::DynStore::connect) `+info`; what the driver asks of a
+/// connection or a cluster comes on top.
 ///
 /// [`Unavailable`]: super::ErrorKind::Unavailable
 #[derive(Clone)]

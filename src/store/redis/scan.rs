@@ -46,7 +46,8 @@ impl Place {
         let (slot, rest) = bytes.split_first_chunk()?;
         let (server, cursor) = std::str::from_utf8(rest).ok()?.split_once(' ')?;
         let slot = u16::from_be_bytes(*slot);
-        Some(Self { slot, server: server.to_owned(), cursor: cursor.to_owned() })
+        // No key belongs to a slot beyond the last.
+        (slot < SLOTS).then(|| Self { slot, server: server.to_owned(), cursor: cursor.to_owned() })
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -180,7 +181,7 @@ mod tests {
         let place = Place { slot: 5461, server: "ab12".to_owned(), cursor: "98".to_owned() };
         let read = Place::of(&place.bytes()).unwrap();
         assert_eq!((read.slot, read.server, read.cursor), (5461, "ab12".into(), "98".into()));
-        for foreign in [&b""[..], b"1", b"\0\0abc", b"\0\0\xff \xff"] {
+        for foreign in [&b""[..], b"1", b"\0\0abc", b"\0\0\xff \xff", b"\xff\xffab12 0"] {
             assert!(Place::of(foreign).is_none());
         }
     }

@@ -136,7 +136,8 @@ impl MySqlStore {
 impl Engine for MySql {
     fn kind(error: &dyn DatabaseError) -> ErrorKind {
         match number(error) {
-            // Too many connections; a server that stops, or kills; a network that fails.
+            // Too many connections; a server that stops, or kills, or hangs up on who was
+            // silent for long; a network that fails.
             1040
             | 1047
             | 1053
@@ -148,13 +149,14 @@ impl Engine for MySql {
             | 1226
             | 1317
             | 1927
-            | 3169 => ErrorKind::Unavailable,
+            | 3169
+            | 4031 => ErrorKind::Unavailable,
             // A lock or a statement that took too long, and what gave way to others.
             1020 | 1205 | 1213 | 1907 | 1969 | 3024 | 3572 => ErrorKind::Unavailable,
             // No memory, no disk; a server that is a replica now.
             1021 | 1037 | 1038 | 1041 | 1114 | 1290 | 1792 | 1836 => ErrorKind::Unavailable,
-            1034 | 1035 | 1194 | 1712 => ErrorKind::Corrupt,
             1118 | 1153 | 1162 | 1301 | 1406 => ErrorKind::TooLarge,
+            // Also a damaged table or index, which is an outage and not one corrupt row.
             _ => ErrorKind::Other,
         }
     }

@@ -143,12 +143,13 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    /// Has every change of a record notify a channel, for [`changes`](Self::changes)
-    /// on other machines.
+    /// Has every `replace` and `end` of a record notify a channel, for
+    /// [`changes`](Self::changes) on other machines.
     ///
-    /// `replace` and `end` say the key, within their one statement; the server sends
-    /// it once the change is committed. Off if not called, because commits that
-    /// notify wait for each other: the server puts them in one line.
+    /// They say the key, within their one statement; the server sends it once the
+    /// change is committed. `insert`, `touch` and `remove_expired` do not notify. Off if
+    /// not called, because commits that notify wait for each other: the server puts
+    /// them in one line.
     ///
     /// # Errors
     ///
@@ -243,8 +244,8 @@ impl Engine for Postgres {
             ("08" | "40" | "53" | "57" | "58", _) => ErrorKind::Unavailable,
             // A lock that was waited for too long; a server that is a standby now.
             (_, "55P03" | "25006") => ErrorKind::Unavailable,
-            (_, "XX001" | "XX002") => ErrorKind::Corrupt,
             ("54", _) | (_, "22001") => ErrorKind::TooLarge,
+            // Also a damaged table or index, which is an outage and not one corrupt row.
             _ => ErrorKind::Other,
         }
     }

@@ -120,7 +120,7 @@ impl Engine for Sqlite {
         // The low byte is the code itself, the others say more.
         match error.code().and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff) {
             Some(BUSY | LOCKED | IOERR | FULL | CANTOPEN | PROTOCOL) => ErrorKind::Unavailable,
-            Some(CORRUPT | NOTADB) => ErrorKind::Corrupt,
+            // Also a damaged file, which is an outage and not one corrupt row.
             Some(TOOBIG) => ErrorKind::TooLarge,
             _ => ErrorKind::Other,
         }
@@ -131,9 +131,7 @@ impl Engine for Sqlite {
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const IOERR: i32 = 10;
-const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
 const PROTOCOL: i32 = 15;
 const TOOBIG: i32 = 18;
-const NOTADB: i32 = 26;
