@@ -167,6 +167,10 @@ impl Memory {
 
     /// Finds what is good enough, or joins the flight of this key if that is young
     /// enough, or starts one.
+    ///
+    /// While a write of the key is under way nobody joins: its outcome may have been
+    /// seen already, past the cache or by another load, and the flight may be from
+    /// before it.
     pub(super) fn join<'a>(
         &'a self,
         key: &'a SessionKey,
@@ -181,7 +185,8 @@ impl Memory {
         if let Some(entry) = self.records.get(key).filter(|entry| is_good(entry, now)) {
             return Joined::Found(entry);
         }
-        let flight = stripe.busy.get_mut(key).and_then(|busy| busy.flight.as_mut());
+        let busy = stripe.busy.get_mut(key).filter(|busy| busy.writers == 0);
+        let flight = busy.and_then(|busy| busy.flight.as_mut());
         Joined::Seat(match flight.filter(|flight| flight.began.is_within(max_age, now)) {
             Some(flight) => {
                 flight.crew += 1;
