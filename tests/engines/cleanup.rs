@@ -57,10 +57,10 @@ pub(crate) async fn run<S: Scan + Clone>(engine: &str, store: S) {
     assert_eq!(removed, rows / 2);
     assert_eq!(count(&store).await, rows - rows / 2);
     println!(
-        "{engine}: {removed} of {rows} rows in {took:.1?}, {:.0} rows/s, {batches} batches of {batch}, \
+        "figure: {engine}: {removed} of {rows} rows in {took:.1?}, {:.0} rows/s, {batches} batches of {batch}, \
          the longest {longest:.1?}\n\
-         {engine}: requests beside it {beside}\n\
-         {engine}: requests alone     {quiet}",
+         figure: {engine}: requests beside it {beside}\n\
+         figure: {engine}: requests alone     {quiet}",
         removed as f64 / took.as_secs_f64(),
     );
 }

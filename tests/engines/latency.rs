@@ -48,7 +48,7 @@ async fn measure(engine: &str, store: DynStore) {
         times[times.len() / 2]
     });
     println!(
-        "{engine}: insert {:.2?}, load {:.2?}, replace {:.2?}, end {:.2?}",
+        "figure: {engine}: insert {:.2?}, load {:.2?}, replace {:.2?}, end {:.2?}",
         medians[0], medians[1], medians[2], medians[3]
     );
     store.close().await;
