@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 ///     }
 /// }
 /// # let store = typed_session::store::MemoryStore::new();
-/// # assert_eq!(typed_session::testing::schedule::run(count(&store)).unwrap(), 0);
+/// # assert_eq!(futures_executor::block_on(count(&store)).unwrap(), 0);
 /// ```
 pub trait Scan: Store {
     /// Returns some rows, and where the next ones begin.

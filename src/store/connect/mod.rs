@@ -132,6 +132,13 @@ pub enum ConnectError {
 impl ConnectError {
     /// For a URL that the driver refuses. What the driver says of it is dropped: that
     /// may show a piece of the password.
+    #[cfg(any(
+        feature = "mongodb",
+        feature = "mysql",
+        feature = "postgres",
+        feature = "redis",
+        feature = "sqlite"
+    ))]
     fn unreadable() -> Self {
         Self::invalid(
             "the driver cannot read it; in a password, all but letters and digits is written `%..`",
