@@ -84,7 +84,7 @@
 //! | `cli` | the operator's command `typed-session`, with all stores that have a URL |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
-//! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test |
+//! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test, histories and their checker, a TCP proxy that loses replies |
 //!
 //! # What each request costs and causes
 //!

@@ -58,8 +58,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// next interval tries again. Dropping the future stops it.
     ///
     /// An hour is a good interval: what has expired costs space and nothing else.
-    /// Between two batches it sleeps for as long as the first one took, so that others
-    /// get at least half of an engine that lets one writer in at a time.
+    /// Between two batches it sleeps for as long as the first one took, a second at
+    /// most, so that others get about half of an engine that lets one writer in at a time.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -51,8 +51,8 @@ use crate::time::Timestamp;
 ///
 /// # What it asks of the server
 ///
-/// MongoDB 4.2 or later. Every verb is one command on one document; whatever the
-/// client was told to do, it
+/// MongoDB 4.2 or later. What writes or loads a session is one command on one document;
+/// a refused `replace` is two. Whatever the client was told to do, the store
 ///
 /// - **writes with `w: "majority"` and `j: true`**: what is acknowledged is in the journal
 ///   of most members, so that neither a power failure nor a failover undoes it. With less,
@@ -71,7 +71,7 @@ use crate::time::Timestamp;
 /// # Time limits
 ///
 /// Of its own the driver waits for ever for a server that accepts a command and does not
-/// answer. So a verb that has no answer within [`timeout`](Self::timeout) is
+/// answer. So a command that has no answer within [`timeout`](Self::timeout) is
 /// [`ErrorKind::Unavailable`], ten seconds if left alone, whatever it waits for:
 /// choosing a server, a connection of the pool, the answer. The client's
 /// `serverSelectionTimeoutMS` (30 seconds) and `connectTimeoutMS` (10 seconds) count within it.
@@ -103,7 +103,7 @@ impl MongoStore {
         Self::with(self.database, name, self.limit, self.read_concern)
     }
 
-    /// Sets how long a verb may take; ten seconds if not set.
+    /// Sets how long a command may take; ten seconds if not set.
     ///
     /// An election takes a replica set some ten seconds. With a longer limit requests wait for
     /// it to be over, with a shorter one they fail meanwhile.

@@ -81,14 +81,15 @@ const SCAN: &str = "SELECT id, revision, subject, expires_at FROM $range LIMIT $
 ///
 /// # Conflicts
 ///
-/// Every verb is one query of one statement, which is a transaction. The engines are
+/// Every verb is one query of one statement, which is a transaction; clean-up is one for
+/// each hundred records. The engines are
 /// optimistic: of two that write one record at the same time, one is refused. It is
 /// run again at once, some times; what still meets others then is
 /// [`ErrorKind::Unavailable`].
 ///
 /// # Time limit
 ///
-/// A verb that has no answer within [`timeout`](Self::timeout), ten seconds if left
+/// A query that has no answer within [`timeout`](Self::timeout), ten seconds if left
 /// alone, is [`ErrorKind::Unavailable`]. Of its own the SDK waits for ever.
 ///
 /// # Durability
@@ -133,7 +134,7 @@ impl<C: Connection> SurrealStore<C> {
         Ok(Self::with(self.connection, name, self.limit))
     }
 
-    /// Sets how long a verb may take; ten seconds if not set.
+    /// Sets how long a query may take; ten seconds if not set.
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;

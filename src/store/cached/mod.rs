@@ -30,8 +30,8 @@ mod memory;
 ///
 /// A request that finds its session here costs no trip to the store; one that
 /// also writes costs the write. Requests for one session that is not here share
-/// one load, while that is younger than the maximum age. It is for one value a
-/// process: put it in an [`Arc`] to keep a handle.
+/// one load, while that is younger than the maximum age and no write of the session is
+/// under way. It is for one value a process: put it in an [`Arc`] to keep a handle.
 ///
 /// | setting | default | why |
 /// | --- | --- | --- |

@@ -25,18 +25,24 @@ impl DynStore {
     /// | `sqlite:sessions.db?mode=rwc` (`rwc`: make the file if it is not there) | `SqliteStore` | `sqlite` |
     /// | `postgres://user:password@host/database` (or `postgresql:`) | `PostgresStore` | `postgres` |
     /// | `mysql://user:password@host/database` (or `mariadb:`) | `MySqlStore` | `mysql` |
-    /// | `redis://:password@host:6379/0` (or `valkey:`; with TLS `rediss:` or `valkeys:`), not a cluster | `RedisStore` | `redis` |
-    /// | `mongodb://host/database` (or `mongodb+srv:`) | `MongoStore` | `mongodb` |
+    /// | `redis://:password@host:6379/0` (or `valkey:`; with TLS, if `redis/tokio-rustls-comp` is on, `rediss:` or `valkeys:`), not a cluster | `RedisStore` | `redis` |
+    /// | `mongodb://host/database` (or, if `mongodb/dns-resolver` is on, `mongodb+srv:`) | `MongoStore` | `mongodb` |
     ///
     /// The connection is made here, so a server that is not there is an error now. What
-    /// else the URL may say is the driver's affair. A request waits for a connection
-    /// for five seconds at most; then it is [`ErrorKind::Unavailable`](super::ErrorKind).
+    /// else the URL may say is the driver's affair.
+    ///
+    /// Past a limit a call is [`ErrorKind::Unavailable`](super::ErrorKind): five seconds
+    /// for a connection of an SQL pool, five for an answer of Redis, ten for a command to
+    /// MongoDB. An SQL server that takes a statement and never answers has none: put a
+    /// [`TimeLimit`](super::TimeLimit) around the store.
+    ///
     /// [`migrate`](Self::migrate) makes the tables. It also puts an SQLite file into WAL
     /// mode, for good, so that loads go on while a session is written; opening leaves the
     /// file's mode as it is.
     ///
-    /// The drivers run on the runtime that they are built for: choose it by their
-    /// own features, `sqlx/runtime-tokio` or `redis/tokio-comp` for instance. For
+    /// The drivers run on the runtime, and have the TLS, that they are built for: choose
+    /// both by their own features, as `sqlx/runtime-tokio`,
+    /// `sqlx/tls-rustls-ring-native-roots` and `redis/tokio-rustls-comp`. For
     /// anything but these defaults make the store by its own type, and hide that by
     /// [`new`](Self::new).
     ///

@@ -19,7 +19,11 @@ pub(super) async fn connect(
     url: &str,
     name: Option<&str>,
 ) -> std::result::Result<DynStore, ConnectError> {
-    let mut options = ClientOptions::parse(url).await.map_err(refused)?;
+    let seeds =
+        url.get(.."mongodb+srv".len()).is_some_and(|it| it.eq_ignore_ascii_case("mongodb+srv"));
+    let parsed = ClientOptions::parse(url).await;
+    let mut options =
+        parsed.map_err(|error| if seeds { unresolved(error) } else { refused(error) })?;
     options.server_selection_timeout.get_or_insert(PATIENCE);
     let client = Client::with_options(options).map_err(refused)?;
     let Some(database) = client.default_database() else {
@@ -40,6 +44,16 @@ fn refused(error: mongodb::error::Error) -> ConnectError {
         ErrorKind::InvalidArgument { .. } => ConnectError::unreadable(),
         // `mongodb+srv:` asks the name server as soon as the URL is read.
         _ => ConnectError::Failed(error.into()),
+    }
+}
+
+/// The same where the reason may be that the driver was built to ask no name server.
+fn unresolved(error: mongodb::error::Error) -> ConnectError {
+    match refused(error) {
+        ConnectError::Invalid(_) => ConnectError::invalid(
+            "the driver cannot read it; mongodb+srv: needs the driver's feature `dns-resolver`",
+        ),
+        failed => failed,
     }
 }
 

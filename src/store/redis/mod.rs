@@ -38,7 +38,8 @@ mod verbs;
 ///
 /// Anything of redis-rs that is an asynchronous `ConnectionLike` and can be
 /// cloned; all requests share it, and none waits for the answer of another. The one
-/// above does not come back once it breaks. These do, each by a feature of redis-rs:
+/// above does not come back once it breaks. These do; the first is built in, the
+/// others are features of redis-rs:
 ///
 /// ```ignore
 /// // One server: `connection-manager`.
@@ -78,7 +79,7 @@ mod verbs;
 /// | a login that makes a session; a logout | 2 |
 /// | a login into a session that was there | 3 |
 /// | a switch from one subject to another | 4 |
-/// | a touch, about once in an hour of a session | 4 |
+/// | a touch, about once in 50 minutes of a session with a user | 4 |
 ///
 /// and all others 1. The index is written first and cleaned last, so that it never
 /// misses, wherever a process dies. For this the clocks of the servers may differ by

@@ -80,8 +80,8 @@ WHERE `key` > ? ORDER BY `key` LIMIT ?"#;
 /// - `innodb_lock_wait_timeout`: how long a write waits for a row, 50 seconds if left
 ///   alone. Only somebody else's transaction on the table can make it wait so long.
 ///
-/// Every verb is one statement outside of any transaction, and one round trip once
-/// its connection has prepared it.
+/// Every verb is one statement outside of any transaction, a refused `replace` two;
+/// each is one round trip once its connection has prepared it.
 ///
 /// **Time limits.** sqlx has none for a statement that was sent: where the server's
 /// machine is lost, a call waits until the operating system gives the connection

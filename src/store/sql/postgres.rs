@@ -83,8 +83,8 @@ WHERE key > $1 ORDER BY key LIMIT $2"#;
 ///   against a server that is gone without a word: see below.
 /// - `options([("search_path", "shop")])`: the schema of the table.
 ///
-/// Every verb is one statement outside of any transaction, and one round trip once
-/// its connection has prepared it.
+/// Every verb is one statement outside of any transaction, a refused `replace` two;
+/// each is one round trip once its connection has prepared it.
 ///
 /// **Time limits.** sqlx has none for a statement that was sent: where the server's
 /// machine is lost, a call waits until the operating system gives the connection
@@ -93,7 +93,7 @@ WHERE key > $1 ORDER BY key LIMIT $2"#;
 ///
 /// **Isolation.** Right at each. At `read committed`, which is the server's default,
 /// no statement has to be repeated; at `repeatable read` and `serializable`, one that
-/// meets another on the same row is tried again, up to 32 times, and then
+/// meets another on the same row is tried up to 32 times in all, and is then
 /// [`ErrorKind::Unavailable`].
 ///
 /// **Durability.** What is acknowledged is on disk, unless `synchronous_commit` is

@@ -75,14 +75,16 @@ SELECT key, revision, subject, expires_at FROM "typed_sessions" WHERE key > ?1 O
 ///   in the file.
 /// - `busy_timeout`: how long a write waits for that of another process, five
 ///   seconds if left alone. Past it, the error is [`ErrorKind::Unavailable`].
+/// - `acquire_timeout`: how long a call waits for a connection of the pool, 30 seconds
+///   if left alone; a few are enough for a web server.
 /// - `synchronous`: what a power failure may undo. With `Full`, which is the
 ///   default, nothing that was acknowledged; with `Normal` in WAL mode, which is
 ///   several times as fast, the last writes, so that someone who has just logged
 ///   out may be logged in again. A process that is killed loses nothing
 ///   with either.
 ///
-/// Every verb is one statement outside of any transaction, and holds a
-/// connection no longer than that.
+/// Every verb is one statement outside of any transaction, a refused `replace` two, and
+/// holds a connection no longer than that.
 #[derive(Clone)]
 pub struct SqliteStore {
     sql: Arc<Sql<Sqlite>>,
