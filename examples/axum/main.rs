@@ -21,7 +21,7 @@ use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use serde::{Deserialize, Serialize};
 use typed_session::cookie::CookiePolicy;
-use typed_session::store::DynStore;
+use typed_session::store::{DynStore, TimeLimit};
 use typed_session::{Lifetime, Session, SessionData, SessionLayer, Subject, TracingObserver};
 
 mod pages;
@@ -51,7 +51,7 @@ const MAX_USER: usize = 40;
 const MAX_ITEM: usize = 80;
 const MAX_BASKET: usize = 500;
 
-fn shop(sessions: SessionLayer<Shop, DynStore>) -> Router {
+fn shop(sessions: SessionLayer<Shop, TimeLimit<DynStore>>) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/visit", post(visit))
@@ -228,7 +228,9 @@ async fn run() -> Result<(), String> {
     let store = DynStore::connect(&url).await.map_err(|error| reasons("DATABASE_URL", &error))?;
     store.migrate().await.map_err(|error| reasons("cannot make the table", &error))?;
 
-    let sessions = SessionLayer::new(store.clone())
+    // Whatever becomes of a server, a visitor has an answer by then.
+    let limited = TimeLimit::new(store.clone(), Duration::from_secs(10), tokio::time::sleep);
+    let sessions = SessionLayer::new(limited)
         // The default, `__Host-session`, is for HTTPS alone.
         .cookie(CookiePolicy::dangerous_plain_http_on_localhost())
         .observer(TracingObserver);
