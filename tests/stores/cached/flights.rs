@@ -232,3 +232,23 @@ fn a_future_that_is_never_polled_does_nothing() {
     assert_eq!(spied.calls().total(), 0);
     assert!(format!("{store:?}").contains("under_way: 0"));
 }
+
+#[test]
+fn a_load_of_before_a_write_that_has_no_answer_yet_is_not_joined() {
+    let rows = Arc::new(rows());
+    let (store, _) = slow(Arc::clone(&rows));
+    let (key, second) = (key(1), record(2, None, 9));
+    run(async {
+        // It has read, and does not know it yet.
+        let mut load = Box::pin(store.recall(&key));
+        assert!(poll!(&mut load).is_pending() && poll!(&mut load).is_pending());
+        // So it is with the write, which others may see past the cache.
+        let mut write = Box::pin(store.replace(&key, record(1, None, 9).revision, &second));
+        assert!(poll!(&mut write).is_pending() && poll!(&mut write).is_pending());
+        assert_eq!(rows.load(&key).await.unwrap().as_ref(), Some(&second));
+        assert_eq!(store.recall(&key).await.unwrap(), current(&second));
+        assert_eq!(load.await.unwrap(), current(&record(1, None, 9)));
+        let _ = write.await.unwrap();
+        assert_eq!(store.recall(&key).await.unwrap(), remembered(&second));
+    });
+}
