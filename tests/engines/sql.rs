@@ -1,9 +1,9 @@
 //! What the tests of the SQL stores share.
 
-use typed_session::store::{Inserted, Replaced, Revision, Scan};
+use typed_session::store::{ErrorKind, Inserted, Replaced, Revision, Scan};
 use typed_session::{Record, SessionKey};
 
-use crate::{at, numbered, record, tombstone};
+use crate::{at, key, numbered, record, tombstone};
 
 /// The statements of a store's source, as it says them, under their names.
 pub(crate) fn statements(source: &'static str) -> Vec<(&'static str, &'static str)> {
@@ -32,6 +32,24 @@ pub(crate) async fn every_verb(store: &impl Scan, times: u64) {
         store.remove_expired(at(5), 10).await.unwrap();
         store.scan(None, 10).await.unwrap();
     }
+}
+
+/// What each verb's failure is of.
+pub(crate) async fn kinds(store: &impl Scan) -> Vec<ErrorKind> {
+    let (first, its) = (Revision::from_u64(1), record(2, None, 5));
+    [
+        store.load(&key(1)).await.map(drop),
+        store.insert(&key(1), &its).await.map(drop),
+        store.replace(&key(1), first, &its).await.map(drop),
+        store.touch(&key(1), first, at(9)).await,
+        store.end(&key(1), &tombstone(9)).await,
+        store.sessions_of(&"alice".into(), None, 9).await.map(drop),
+        store.remove_expired(at(9), 9).await.map(drop),
+        store.scan(None, 9).await.map(drop),
+    ]
+    .into_iter()
+    .map(|outcome| outcome.unwrap_err().kind())
+    .collect()
 }
 
 /// Keys and bodies that text, padding or signs would spoil.

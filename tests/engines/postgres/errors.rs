@@ -6,27 +6,11 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use typed_session::Record;
-use typed_session::store::{ErrorKind, Inserted, PostgresStore, Revision, Scan, Store, TimeLimit};
+use typed_session::store::{ErrorKind, Inserted, PostgresStore, Scan, Store, TimeLimit};
 
 use super::{options, pool, store};
+use crate::sql::kinds;
 use crate::{at, key, record, tombstone};
-
-async fn kinds(store: &PostgresStore) -> Vec<ErrorKind> {
-    let (first, its) = (Revision::from_u64(1), record(2, None, 5));
-    [
-        store.load(&key(1)).await.map(drop),
-        store.insert(&key(1), &its).await.map(drop),
-        store.replace(&key(1), first, &its).await.map(drop),
-        store.touch(&key(1), first, at(9)).await,
-        store.end(&key(1), &tombstone(9)).await,
-        store.sessions_of(&"alice".into(), None, 9).await.map(drop),
-        store.remove_expired(at(9), 9).await.map(drop),
-        store.scan(None, 9).await.map(drop),
-    ]
-    .into_iter()
-    .map(|outcome| outcome.unwrap_err().kind())
-    .collect()
-}
 
 #[tokio::test]
 #[ignore = "needs a server: ./tests/run engines"]
