@@ -83,7 +83,7 @@ impl std::fmt::Debug for Effects {
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Header<'a> {
     /// Its name, in lower case.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Its value: visible ASCII and spaces.
     pub value: &'a str,
     /// What becomes of headers of that name that the response has.

@@ -71,3 +71,40 @@ impl Error {
         }
     }
 }
+
+/// Why a handler did not get its session: what every adapter's extractor fails with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The route has no [`SessionLayer`](crate::SessionLayer) with this type of
+    /// data: a mistake in the program, answered by a 500.
+    #[error("{MISSING_LAYER}")]
+    MissingLayer,
+    /// The session could not be loaded.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+const MISSING_LAYER: &str = "no SessionLayer of this data type is around the route: \
+    put `SessionLayer::<YourData, _>::new(store)` around it, as middleware";
+
+impl Rejection {
+    /// Returns the HTTP status that tells the client what happened.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::MissingLayer => 500,
+            Self::Failed(error) => error.status(),
+        }
+    }
+
+    /// Returns a sentence for the client, without any detail of the store. What the developer
+    /// has to mend is said as it is: it depends on no request.
+    #[must_use]
+    pub const fn public_message(&self) -> &'static str {
+        match self {
+            Self::MissingLayer => MISSING_LAYER,
+            Self::Failed(error) => error.public_message(),
+        }
+    }
+}

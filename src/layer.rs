@@ -182,6 +182,13 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         Arc::make_mut(&mut self.shared)
     }
 
+    /// Returns the name, in lower case, of the request header whose values
+    /// [`open`](Self::open) is to be given.
+    #[must_use]
+    pub fn request_header(&self) -> &str {
+        "cookie"
+    }
+
     /// Opens a request's session, by the values of its `Cookie` fields.
     ///
     /// It costs no store call. Several fields are one list.

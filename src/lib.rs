@@ -163,7 +163,7 @@ pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
 
 // What a handler holds, and what it may hear.
-pub use crate::error::Error;
+pub use crate::error::{Error, Rejection};
 pub use crate::session::{PendingSession, Session, Times};
 pub use crate::verdict::{EndReason, Verdict};
 
@@ -182,8 +182,6 @@ pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 
 // What an adapter needs, and the adapters.
-#[cfg(feature = "axum")]
-pub use crate::adapter::axum::Rejection;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
 pub use crate::effects::{Effects, Header, Mode};
@@ -193,7 +191,6 @@ pub use crate::exchange::{Exchange, Outcome};
 #[cfg(feature = "testing")]
 pub mod testing;
 
-#[cfg(feature = "tower")]
 mod adapter;
 mod codec;
 mod driver;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::data::SessionData;
 use crate::effects::Effects;
-use crate::error::Error;
+use crate::error::{Error, Rejection};
+use crate::event;
 use crate::id::SessionKey;
 use crate::lifecycle::{Candidates, Machine, Rotate};
 use crate::lifetime::Lifetime;
@@ -136,6 +137,19 @@ fn this_thread() -> usize {
 }
 
 impl<T: SessionData> PendingSession<T> {
+    /// What an adapter's extractor does with what it has found among the request's extensions: if
+    /// that is nothing, the rejection, and the mistake is reported.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::MissingLayer`] for `None`.
+    pub fn found(pending: Option<&Self>) -> Result<Self, Rejection> {
+        pending.cloned().ok_or_else(|| {
+            event::missing_layer(std::any::type_name::<T>());
+            Rejection::MissingLayer
+        })
+    }
+
     /// Loads the session, once a request.
     ///
     /// # Errors

@@ -21,13 +21,11 @@
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts;
 
-use crate::adapter::http::error_response;
+use crate::adapter::http::sentence;
 use crate::data::SessionData;
-use crate::error::Error;
-use crate::event;
+use crate::error::{Error, Rejection};
 use crate::session::{PendingSession, Session};
 
 /// Loads the session, once a request; a request whose handler has no such
@@ -36,13 +34,7 @@ impl<T: SessionData, State: Sync> FromRequestParts<State> for Session<T> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Rejection> {
-        match parts.extensions.get::<PendingSession<T>>() {
-            Some(pending) => pending.clone().load().await.map_err(Rejection::Failed),
-            None => {
-                event::missing_layer(std::any::type_name::<T>());
-                Err(Rejection::MissingLayer)
-            }
-        }
+        Ok(PendingSession::found(parts.extensions.get())?.load().await?)
     }
 }
 
@@ -65,42 +57,19 @@ impl<T: SessionData, State: Sync> FromRequestParts<State> for PendingSession<T> 
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Rejection> {
-        parts.extensions.get().cloned().ok_or_else(|| {
-            event::missing_layer(std::any::type_name::<T>());
-            Rejection::MissingLayer
-        })
+        Self::found(parts.extensions.get())
     }
-}
-
-/// Why a handler did not get its session.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Rejection {
-    /// The route has no [`SessionLayer`](crate::SessionLayer) with this type of
-    /// data: a mistake in the program, answered by a 500.
-    #[error(
-        "no SessionLayer of this data type is around the route: add `.layer(SessionLayer::<YourData, _>::new(store))` to the router, after the routes"
-    )]
-    MissingLayer,
-    /// The session could not be loaded.
-    #[error(transparent)]
-    Failed(#[from] Error),
 }
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        match self {
-            Self::MissingLayer => {
-                (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
-            }
-            Self::Failed(error) => error.into_response(),
-        }
+        sentence::<Body>(self.status(), self.public_message())
     }
 }
 
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        error_response::<Body>(&self)
+        sentence::<Body>(self.status(), self.public_message())
     }
 }

@@ -5,7 +5,6 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::effects::{Effects, Mode};
-use crate::error::Error;
 use crate::exchange::Outcome;
 
 /// Adds the effects to the response, or to one of the error's own.
@@ -16,19 +15,19 @@ pub(super) fn apply<B: From<&'static str>>(
     mut response: Response<B>,
 ) -> Response<B> {
     if let Some(error) = &outcome.error {
-        response = error_response(error);
+        response = sentence(error.status(), error.public_message());
     }
     add_effects(outcome.effects, response.headers_mut());
     response
 }
 
-/// Answers an error of the session with its status and a sentence.
-pub(super) fn error_response<B: From<&'static str>>(error: &Error) -> Response<B> {
-    let mut response = Response::new(B::from(error.public_message()));
-    let status = StatusCode::from_u16(error.status());
+/// Answers with a status and a sentence.
+pub(super) fn sentence<B: From<&'static str>>(status: u16, text: &'static str) -> Response<B> {
+    let mut response = Response::new(B::from(text));
+    let status = StatusCode::from_u16(status);
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
     response
 }
 

@@ -1,9 +1,21 @@
 //! Adapters: each translates one framework's requests and responses, and
 //! decides nothing.
 
+#[cfg(feature = "actix-web")]
+mod actix_web;
 #[cfg(feature = "axum")]
-pub(crate) mod axum;
-#[cfg(feature = "tower")]
+mod axum;
+#[cfg(any(feature = "tower", feature = "poem", feature = "salvo", feature = "viz"))]
 mod http;
+#[cfg(feature = "ntex")]
+mod ntex;
+#[cfg(feature = "poem")]
+mod poem;
+#[cfg(feature = "rocket")]
+mod rocket;
+#[cfg(feature = "salvo")]
+mod salvo;
 #[cfg(feature = "tower")]
 pub(crate) mod tower;
+#[cfg(feature = "viz")]
+mod viz;

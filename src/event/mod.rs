@@ -125,7 +125,6 @@ impl Observer for () {
 }
 
 /// Says, where anybody listens, that a handler wants sessions that no layer gives.
-#[cfg(feature = "axum")]
 pub(crate) fn missing_layer(data: &'static str) {
     #[cfg(feature = "tracing")]
     tracing::missing_layer(data);

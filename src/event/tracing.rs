@@ -54,11 +54,10 @@ impl Observer for TracingObserver {
 
 const TARGET: &str = "typed_session";
 
-#[cfg(feature = "axum")]
 pub(super) fn missing_layer(data: &'static str) {
     error!(
         target: TARGET,
         data,
-        "a handler takes a Session, and no SessionLayer of its data type is around the route: add one to the router, after the routes"
+        "a handler takes a Session, and no SessionLayer of its data type is around the route: put one around it, as middleware"
     );
 }

@@ -318,7 +318,7 @@ async fn a_missing_layer_is_a_500_that_says_what_to_do() {
     let request = Request::get("/read").body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(text(response).await.contains("add `.layer(SessionLayer"));
+    assert!(text(response).await.contains("put `SessionLayer"));
 }
 
 #[tokio::test]

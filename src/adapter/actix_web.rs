@@ -1,0 +1,1 @@
+//! [`Session`](crate::Session) as an actix-web extractor.

@@ -1,0 +1,1 @@
+//! [`Session`](crate::Session) as a viz extractor.
