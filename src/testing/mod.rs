@@ -15,6 +15,8 @@
 //! | whoever tells a story | [`browser::Browser`]: a cookie jar that obeys the rules of browsers |
 //! | time and randomness | [`ManualClock`], [`SeededEntropy`] |
 
+#[cfg(feature = "adapter-suite")]
+pub mod adapter;
 pub mod browser;
 pub mod conformance;
 pub mod history;
