@@ -191,6 +191,10 @@ pub use crate::exchange::{Exchange, Outcome};
 #[cfg(feature = "testing")]
 pub mod testing;
 
+// In the documentation alone.
+#[cfg(any(doc, doctest))]
+pub mod manual;
+
 mod adapter;
 mod codec;
 mod driver;

@@ -168,6 +168,17 @@ async fn visit(browser: &Browser, server: &Router, path: &str) -> (StatusCode, S
     (response.status(), text(response).await)
 }
 
+/// Lets the others go on until it is so.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if is_so() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it never came to that");
+}
+
 const SIGNED_IN: &str = "user Some(42), basket [\"tea\"]\n";
 const VISITOR: &str = "user None, basket []\n";
 
@@ -265,9 +276,7 @@ async fn parallel_requests_to_one_server_get_one_session() {
     let at_once: Vec<_> = (0..8)
         .map(|_| tokio::spawn(world.server.clone().oneshot(request("/add", Some(&cookies)))))
         .collect();
-    while world.old.loads.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| world.old.loads.load(Ordering::SeqCst) == 1).await;
     world.old.gate.add_permits(1000);
     let mut ids = Vec::new();
     for response in at_once {
@@ -292,9 +301,7 @@ async fn of_parallel_requests_to_two_servers_one_wins_and_the_other_sets_no_cook
     world.old.gate.forget_permits(1000);
     let at_once = [world.server.clone(), world.another_server()]
         .map(|server| tokio::spawn(server.oneshot(request("/add", Some(&cookies)))));
-    while world.old.loads.load(Ordering::SeqCst) < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| world.old.loads.load(Ordering::SeqCst) == 2).await;
     world.old.gate.add_permits(1000);
     let mut won = 0;
     for response in at_once {
@@ -380,15 +387,11 @@ async fn a_client_that_hangs_up_in_the_middle_can_come_back() {
     let cookies = browser.cookie_header(URL).unwrap();
     world.old.gate.forget_permits(1000);
     let first = tokio::spawn(world.server.clone().oneshot(request("/", Some(&cookies))));
-    while world.old.loads.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| world.old.loads.load(Ordering::SeqCst) == 1).await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     world.old.gate.add_permits(1000);
-    while world.old_sessions() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| world.old_sessions() == 0).await;
     assert_eq!(visit(&browser, &world.server, "/").await.1, SIGNED_IN);
     assert_eq!(world.sessions_of_42().await, 1);
 }
