@@ -16,7 +16,7 @@ use crate::app::{OldMemoryStore, Shop};
 use crate::carry_over::CarryOver;
 
 mod app;
-#[path = "../../src/manual/carry_over.rs"]
+#[path = "../../src/manual/moving/carry_over.rs"]
 mod carry_over;
 
 #[tokio::main]

@@ -25,7 +25,7 @@ use crate::carry_over::CarryOver;
 
 #[path = "../moving/app.rs"]
 mod app;
-#[path = "../../src/manual/carry_over.rs"]
+#[path = "../../src/manual/moving/carry_over.rs"]
 mod carry_over;
 
 const URL: &str = "https://shop.example/";

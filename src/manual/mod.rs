@@ -10,6 +10,8 @@
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
 //! | test your own application | [`testing_your_application`] |
 //! | choose a store | [`store::choosing`](crate::store::choosing) |
+//! | write a store | [`writing_a_store`] |
+//! | write an adapter for a framework | [`writing_an_adapter`] |
 //!
 //! It is there in the documentation alone: nothing of it is compiled into a program. Its examples are
 //! compiled and run with the tests.
@@ -37,3 +39,10 @@ pub mod streams_and_sockets {}
 #[cfg_attr(all(feature = "axum", feature = "testing"), doc = include_str!("testing_your_application.md"))]
 #[cfg_attr(not(all(feature = "axum", feature = "testing")), doc = "(Needs `axum` and `testing`.)")]
 pub mod testing_your_application {}
+
+#[cfg_attr(feature = "testing", doc = include_str!("writing_a_store.md"))]
+#[cfg_attr(not(feature = "testing"), doc = "(Needs `testing`.)")]
+pub mod writing_a_store {}
+
+#[doc = include_str!("writing_an_adapter.md")]
+pub mod writing_an_adapter {}
