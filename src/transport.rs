@@ -252,3 +252,98 @@ const RESERVED: &[&str] = &[
 /// Whole families. What begins with `proxy-` or `sec-`, no script in a browser may send.
 const RESERVED_PREFIXES: &[&str] =
     &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_token_and_compared_in_lower_case() {
+        let long = "x".repeat(64);
+        for name in ["x-session", "X-Session", "sid", "a", "x_session", "1!#$%&'*+-.^_`|~", &long] {
+            let transport = Transport::header(name).unwrap();
+            assert_eq!(transport.request_header(), name.to_ascii_lowercase());
+            assert_eq!(transport.vary(), name.to_ascii_lowercase());
+        }
+        let longer = "x".repeat(65);
+        let names = ["", " ", "x session", "x:", ":path", "x\r\ny", "x\0", "sitzung-\u{e4}", "x,y"];
+        for name in names.into_iter().chain([longer.as_str()]) {
+            assert_eq!(Transport::header(name), Err(TransportError::Name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_meaning_of_its_own_is_refused() {
+        let names = [
+            "Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "Host",
+            "Content-Length",
+            "Connection",
+            "TE",
+            "Transfer-Encoding",
+            "Upgrade",
+            "Vary",
+            "Cache-Control",
+            "Clear-Site-Data",
+            "Date",
+            "Accept",
+            "Accept-Language",
+            "Access-Control-Allow-Origin",
+            "If-None-Match",
+            "Expect",
+            "Proxy-Authorization",
+            "Sec-Fetch-Site",
+            "X-Forwarded-For",
+            "Forwarded",
+            "Location",
+        ];
+        for name in names {
+            let error = Transport::header(name).unwrap_err();
+            assert_eq!(error, TransportError::Reserved { name: name.to_ascii_lowercase() });
+            assert!(error.to_string().contains(&name.to_ascii_lowercase()), "{error}");
+        }
+        for fine in ["x-authorization", "session", "x-accept", "host-session", "iffy"] {
+            assert!(Transport::header(fine).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
+    fn of_a_field_of_the_scheme_bearer_the_token_is_read() {
+        for (field, token) in [
+            ("Bearer abc", "abc"),
+            ("bearer abc", "abc"),
+            ("BEARER    abc", "abc"),
+            (" \tBearer abc\t ", "abc"),
+            ("Bearer", ""),
+            ("Bearer  ", ""),
+            // None of them is an id.
+            ("Bearer a b", "a b"),
+            ("Bearer a, Bearer b", "a, Bearer b"),
+            ("Bearer \tabc", "\tabc"),
+            ("Bearer \"abc\"", "\"abc\""),
+        ] {
+            assert_eq!(bearer_token(field.as_bytes()), Some(token.as_bytes()), "{field:?}");
+        }
+        let others = [
+            "",
+            " ",
+            "abc",
+            "Basic abc",
+            "Basic abc, Bearer abc",
+            "Bearerabc",
+            "Bearer\tabc",
+            "Bearer,abc",
+            "Bearer=abc",
+            "XBearer abc",
+            "Bea\u{200b}rer abc",
+            "\u{a0}Bearer abc",
+        ];
+        for field in others {
+            assert_eq!(bearer_token(field.as_bytes()), None, "{field:?}");
+        }
+        assert_eq!(bearer_token(b"Bearer \xff\0"), Some(b"\xff\0".as_slice()));
+        assert_eq!(bearer_token(b"\xffBearer abc"), None);
+    }
+}
