@@ -8,6 +8,8 @@ use tokio::runtime;
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "hyper")]
+mod hyper;
 mod versions;
 
 /// Serves on a socket of this machine until the process ends: for frameworks that run wherever
