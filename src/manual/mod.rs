@@ -9,9 +9,11 @@
 //! | run on several machines | [`several_nodes`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
 //! | test your own application | [`testing_your_application`] |
+//! | serve clients that are no browsers | [`api_clients`] |
 //! | choose a store | [`store::choosing`](crate::store::choosing) |
 //! | write a store | [`writing_a_store`] |
 //! | write an adapter for a framework | [`writing_an_adapter`] |
+//! | move here from another library | [`moving`] |
 //!
 //! It is there in the documentation alone: nothing of it is compiled into a program. Its examples are
 //! compiled and run with the tests.
@@ -46,3 +48,8 @@ pub mod writing_a_store {}
 
 #[doc = include_str!("writing_an_adapter.md")]
 pub mod writing_an_adapter {}
+
+#[doc = include_str!("api_clients.md")]
+pub mod api_clients {}
+
+pub mod moving;

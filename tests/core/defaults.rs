@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use typed_session::cookie::{self, Attributes, CookiePolicy};
 use typed_session::merge::OnConflict;
-use typed_session::{CookieLifetime, Encoding, Lifetime, Rotation, SessionData};
+use typed_session::{CookieLifetime, Encoding, Lifetime, Rotation, SessionData, Transport};
 
 const PAGE: &str = include_str!("../../src/manual/defaults.md");
 
@@ -48,6 +48,7 @@ const LINES: &[(&str, &str, Option<Code>)] = &[
     ("[`touch_every`]", "1 minute, or a quarter of the idle limit", code!("lifecycle/mod.rs", "touch_every: Duration::from_secs(60),")),
     ("[`remember_ended`]", "10 minutes", code!("lifecycle/mod.rs", "remember_ended: Duration::from_secs(10 * 60),")),
     ("[`remember_superseded`]", "2 minutes", code!("lifecycle/mod.rs", "remember_superseded: Duration::from_secs(2 * 60),")),
+    ("[`transport`]", "a cookie", code!("lifecycle/mod.rs", "transport: Transport::default(),")),
     ("[`cookie`]", "`__Host-session=..; Path=/; Secure; HttpOnly; SameSite=Lax`", None),
     ("an id", "43 characters", code!("id.rs", "TEXT_LEN: usize = 43;")),
     ("[`dangerous_entropy`]", "the operating system's", code!("layer.rs", "entropy: Arc::new(SystemEntropy),")),
@@ -125,6 +126,7 @@ fn what_can_be_asked_for_is_as_the_page_says() {
         policy.set_cookie("..", None).unwrap(),
         "__Host-session=..; Path=/; Secure; HttpOnly; SameSite=Lax"
     );
+    assert_eq!(Transport::default(), Transport::cookie(policy.clone()));
     let for_ever = policy.set_cookie("id", Some(Duration::MAX)).unwrap();
     assert!(for_ever.ends_with(&format!("Max-Age={}", 400 * DAY.as_secs())), "{for_ever}");
     let of = |octets: usize| {
