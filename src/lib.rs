@@ -64,8 +64,9 @@
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
-//! | write a store | [`store::Store`]: its documentation is the contract, and `testing::conformance` runs it |
-//! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`] |
+//! | read how it is done, or move here from another library | [`manual`] |
+//! | write a store | [`store::Store`]: its documentation is the contract, and `testing::conformance` runs it; [`manual::writing_a_store`] |
+//! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`]; [`manual::writing_an_adapter`] |
 //! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
 //!
 //! # Features

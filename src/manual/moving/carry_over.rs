@@ -216,7 +216,7 @@ fn apply(effects: &Effects, headers: &mut HeaderMap) {
             continue;
         };
         let is_cookie = name == SET_COOKIE;
-        value.set_sensitive(is_cookie);
+        value.set_sensitive(header.is_secret);
         match header.mode {
             Mode::Append if is_cookie && has_newer => {}
             Mode::Append => drop(headers.append(name, value)),
