@@ -30,7 +30,7 @@ fn app(setup: Setup) -> Router {
     routes().nest("/nested", nested).layer(sessions).layer(themes).with_state(stage)
 }
 
-fn routes() -> Router<Stage> {
+pub(super) fn routes() -> Router<Stage> {
     Router::new()
         .route("/act/{action}", any(act))
         .route("/plain", get(async || "plain"))
@@ -47,7 +47,7 @@ fn routes() -> Router<Stage> {
         .route("/ws", any(websocket))
 }
 
-async fn act(
+pub(super) async fn act(
     State(stage): State<Stage>,
     session: Session<Shop>,
     Path(action): Path<String>,
