@@ -144,10 +144,17 @@ fn tell(scene: &Scene, stories: &[Story]) -> Vec<Violation> {
             let mut violations = Vec::new();
             for &story in stories {
                 scene.reset();
-                if let Err(seen) = stories::tell(scene, story).await {
-                    violations.push(Violation { story, seen });
-                }
+                let told = stories::tell(scene, story).await;
                 scene.reset();
+                let Err(mut seen) = told else { continue };
+                let lives = scene.visitor().get("/plain").await;
+                if let Err(silence) = &lives {
+                    seen += &format!("\nafter it, {silence}; so no other story was told");
+                }
+                violations.push(Violation { story, seen });
+                if lives.is_err() {
+                    break;
+                }
             }
             violations
         })
