@@ -11,6 +11,8 @@ mod axum;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod versions;
+#[cfg(feature = "axum")]
+mod wrong;
 
 /// Serves on a socket of this machine until the process ends: for frameworks that run wherever
 /// tokio does.
