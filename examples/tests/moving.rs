@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
 use axum::http::{Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -402,5 +402,8 @@ async fn a_planted_old_cookie_does_not_hide_the_good_one() {
     let browser = world.browser().await;
     let cookies = format!("id={}; {}", OldId(7), browser.cookie_header(URL).unwrap());
     let response = world.server.clone().oneshot(request("/", Some(&cookies))).await.unwrap();
+    let headers = response.headers();
+    assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), ["Cookie"]);
+    assert_eq!(headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), ["no-store"]);
     assert_eq!(text(response).await, SIGNED_IN);
 }

@@ -219,6 +219,8 @@ fn apply(effects: &Effects, headers: &mut HeaderMap) {
         value.set_sensitive(header.is_secret);
         match header.mode {
             Mode::Append if is_cookie && has_newer => {}
+            // `Vary`, where the handler has asked for its session, too.
+            Mode::Append if headers.get_all(&name).into_iter().any(|there| there == value) => {}
             Mode::Append => drop(headers.append(name, value)),
             Mode::Replace => drop(headers.insert(name, value)),
         }
