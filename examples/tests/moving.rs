@@ -182,6 +182,19 @@ async fn until(is_so: impl Fn() -> bool) {
 const SIGNED_IN: &str = "user Some(42), basket [\"tea\"]\n";
 const VISITOR: &str = "user None, basket []\n";
 
+#[test]
+fn the_guide_shows_what_is_compiled_here() {
+    const GUIDE: &str = include_str!("../../src/manual/moving/users_stay_signed_in.md");
+    const PROGRAM: [&str; 2] =
+        [include_str!("../moving/app.rs"), include_str!("../moving/main.rs")];
+    let excerpt = GUIDE.split("```").nth(1).unwrap().strip_prefix("text\n").unwrap();
+    // Names are without their modules' there.
+    let program = PROGRAM.concat().replace("pub(crate) ", "").replace("app::", "");
+    for line in excerpt.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        assert!(program.contains(line), "{line}");
+    }
+}
+
 #[tokio::test]
 async fn a_user_stays_signed_in() {
     let world = World::new();
