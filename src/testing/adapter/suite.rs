@@ -123,12 +123,16 @@ impl Suite {
     }
 
     fn tells(&self, story: Story, carrier: Carrier, protocol: Protocol) -> bool {
-        let over_http2 = protocol == Protocol::Http2;
-        !self.skipped.contains(&story)
+        let by_protocol = match protocol {
+            Protocol::Http1 => true,
+            Protocol::Http2 => {
+                self.has(Feature::Http2) && story.needs() != Some(Feature::WebSocket)
+            }
+        };
+        by_protocol
             && (carrier.is_cookie() || !story.is_of_cookies())
             && story.needs().is_none_or(|feature| self.has(feature))
-            && !(over_http2 && story.needs() == Some(Feature::WebSocket))
-            && !(over_http2 && !self.has(Feature::Http2))
+            && !self.skipped.contains(&story)
     }
 
     fn has(&self, feature: Feature) -> bool {
