@@ -31,6 +31,8 @@ pub enum Feature {
     Nested,
     /// The route `/panic`: a panic ends one request, and not the application.
     Panics,
+    /// Fields of a request reach the adapter also if they are no UTF-8.
+    Bytes,
     /// The error of an argument of a handler can have a text of its own. Without it the status is
     /// all that is asked for.
     Sentences,
