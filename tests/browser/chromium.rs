@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{env, fs};
 
+use fantoccini::error::CmdError;
 use fantoccini::wd::{TimeoutConfiguration, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
@@ -25,43 +27,68 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Browser {
     client: Client,
     driver: Driver,
-    profile: TempDir,
+    // How often a page was left.
+    left: AtomicU64,
 }
 
 impl Browser {
     /// Starts a browser that was never anywhere.
     pub(crate) async fn start() -> Self {
         let driver = Driver::start().await;
-        let profile = tempfile::tempdir().unwrap();
-        let client = driver.browser(profile.path()).await;
-        Self { client, driver, profile }
+        let client = driver.browser().await;
+        Self { client, driver, left: AtomicU64::new(0) }
     }
 
     /// Closes it, and starts it again with the same profile.
     pub(crate) async fn restart(&mut self) {
         self.client.clone().close().await.unwrap();
         // The lock goes last, once all is written.
-        let lock = self.profile.path().join("SingletonLock");
+        let lock = self.driver.profile().join("SingletonLock");
         let closed = async {
             while fs::symlink_metadata(&lock).is_ok() {
                 time::sleep(Duration::from_millis(20)).await;
             }
         };
         time::timeout(LIMIT, closed).await.expect("a browser that is closed ends");
-        self.client = self.driver.browser(self.profile.path()).await;
+        self.client = self.driver.browser().await;
     }
 
     pub(crate) async fn goto(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
+    /// Goes back to the page before this one.
     pub(crate) async fn back(&self) {
-        self.client.back().await.unwrap();
+        self.leave(self.client.back()).await;
     }
 
-    /// Clicks; what that leads to is there when this returns.
+    /// Clicks what leads to no other page.
     pub(crate) async fn click(&self, css: &str) {
         self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Clicks what leads to another page, which is there when this returns.
+    pub(crate) async fn follow(&self, css: &str) {
+        let button = self.client.find(Locator::Css(css)).await.unwrap();
+        self.leave(button.click()).await;
+    }
+
+    /// Does what leads to another page, and waits for that: a form that was sent shows its own page
+    /// until there is an answer.
+    async fn leave(&self, by: impl Future<Output = Result<(), CmdError>>) {
+        // A number of its own each time, for a page to which one goes back may keep what it had.
+        let left = self.left.fetch_add(1, Ordering::Relaxed);
+        self.run(&format!("window.left = {left}")).await;
+        by.await.unwrap();
+        let arrived =
+            format!("return window.left !== {left} && document.readyState === 'complete'");
+        let arrive = async {
+            // Between two pages there is none to be asked, which is an error.
+            while !matches!(self.client.execute(&arrived, vec![]).await, Ok(Value::Bool(true))) {
+                time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        time::timeout(LIMIT, arrive).await.expect("a click leads to a page");
     }
 
     pub(crate) async fn type_into(&self, css: &str, text: &str) {
@@ -116,9 +143,10 @@ impl Browser {
 
     /// Takes a picture of the page, so wide, and as high as it is.
     pub(crate) async fn picture(&self, width: u32, to: &Path) {
-        self.client.set_window_size(width, 800).await.unwrap();
-        let height = self.run("return document.documentElement.scrollHeight").await;
-        let height = u32::try_from(height.as_u64().unwrap()).unwrap();
+        self.client.set_window_size(width, 300).await.unwrap();
+        // With what the window has around the page.
+        let height = "return document.documentElement.scrollHeight + outerHeight - innerHeight";
+        let height = u32::try_from(self.run(height).await.as_u64().unwrap()).unwrap();
         self.client.set_window_size(width, height).await.unwrap();
         fs::write(to, self.client.screenshot().await.unwrap()).unwrap();
     }
@@ -143,12 +171,16 @@ struct Driver {
     process: Child,
     _output: BufReader<ChildStdout>,
     port: u16,
+    dir: TempDir,
 }
 
 impl Driver {
     async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
+            // Chromium leaves things behind.
+            .env("TMPDIR", dir.path())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -164,17 +196,22 @@ impl Driver {
             panic!("chromedriver has ended, see above");
         };
         let port = time::timeout(LIMIT, said).await.expect("chromedriver starts");
-        Self { process, _output: output, port }
+        Self { process, _output: output, port, dir }
     }
 
-    async fn browser(&self, profile: &Path) -> Client {
+    fn profile(&self) -> PathBuf {
+        self.dir.path().join("profile")
+    }
+
+    async fn browser(&self) -> Client {
         let mut options = json!({ "args": [
             "--headless=new",
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--no-first-run",
+            "--hide-scrollbars",
             "--window-size=1000,800",
-            format!("--user-data-dir={}", profile.display()),
+            format!("--user-data-dir={}", self.profile().display()),
         ] });
         if let Some(browser) = env::var_os("CHROMIUM").map(PathBuf::from) {
             options["binary"] = json!(browser);

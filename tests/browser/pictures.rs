@@ -20,7 +20,7 @@ fn pictures_of_the_shop() {
         visit.count_a_visit().await;
         visit.browser.picture(1000, &to.join("shop.png")).await;
         visit.goto("/session").await;
-        visit.browser.click(".wide button").await;
+        visit.browser.follow(".wide button").await;
         visit.browser.picture(1000, &to.join("session.png")).await;
     });
 }

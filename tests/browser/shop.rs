@@ -1,9 +1,10 @@
 //! The shop as a process, as it was built for one of the frameworks.
 
-use std::env;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
+use std::{env, thread};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -28,7 +29,7 @@ pub(crate) struct Shop {
     // Held: the process is killed, and the database removed, when these are dropped.
     _process: Child,
     _output: BufReader<ChildStdout>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Shop {
@@ -46,6 +47,7 @@ impl Shop {
             .env("DATABASE_URL", database)
             .env_remove("PUBLIC_URL")
             .stdout(Stdio::piped())
+            .stderr(File::create(dir.path().join(LOG)).unwrap())
             .kill_on_drop(true);
         let (url, proxy) = match via {
             Via::Http => (None, None),
@@ -58,27 +60,39 @@ impl Shop {
         };
         let mut process = command.spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
-        let port = port(&mut output).await;
+        let port = time::timeout(Duration::from_secs(60), port(&mut output)).await.ok().flatten();
+        let Some(port) = port else { panic!("the shop does not open: {}", log(&dir)) };
         if let Some(proxy) = proxy {
             tls::serve(proxy, port);
         }
         let url = url.unwrap_or_else(|| format!("http://localhost:{port}"));
-        Self { url, _process: process, _output: output, _dir: dir }
+        Self { url, _process: process, _output: output, dir }
     }
 }
 
-/// The port that the shop says it is at. A framework may have more to say than that.
-async fn port(output: &mut BufReader<ChildStdout>) -> u16 {
-    let said = async {
-        let mut lines = output.lines();
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some((_, port)) = line.trim().rsplit_once("http://127.0.0.1:") {
-                return port.parse().unwrap();
-            }
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the log of the shop: {}", log(&self.dir));
         }
-        panic!("the shop has ended, see above");
-    };
-    time::timeout(Duration::from_secs(60), said).await.expect("the shop opens within a minute")
+    }
+}
+
+const LOG: &str = "log";
+
+fn log(dir: &TempDir) -> String {
+    fs::read_to_string(dir.path().join(LOG)).unwrap_or_default()
+}
+
+/// The port that the shop says it is at. A framework may have more to say than that.
+async fn port(output: &mut BufReader<ChildStdout>) -> Option<u16> {
+    let mut lines = output.lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some((_, port)) = line.trim().rsplit_once("http://127.0.0.1:") {
+            return port.parse().ok();
+        }
+    }
+    None
 }
 
 fn program(framework: &str) -> PathBuf {

@@ -27,7 +27,7 @@ fn assert_is_of_a_browser_session(cookie: &Value, name: &str, secure: bool) {
         ("httpOnly", json!(true)),
         ("sameSite", json!("Lax")),
         ("path", json!("/")),
-        // For this host alone; with a `Domain`, it would be `.localhost`.
+        // For this host alone: with a `Domain`, the prefix would not let it in.
         ("domain", json!("localhost")),
         // Gone with the browser.
         ("session", json!(true)),

@@ -25,17 +25,17 @@ impl Visit {
     }
 
     pub(crate) async fn count_a_visit(&self) {
-        self.browser.click("form[action='/visit'] button").await;
+        self.browser.follow("form[action='/visit'] button").await;
     }
 
     pub(crate) async fn put_into_basket(&self, item: &str) {
         self.browser.type_into("#item", item).await;
-        self.browser.click(".row button").await;
+        self.browser.follow(".row button").await;
     }
 
     pub(crate) async fn log_in(&self, user: &str) {
         self.browser.type_into("#user", user).await;
-        self.browser.click("form[action='/login'] button").await;
+        self.browser.follow("form[action='/login'] button").await;
     }
 
     pub(crate) async fn log_in_and_stay(&self, user: &str) {
@@ -50,7 +50,7 @@ impl Visit {
     }
 
     pub(crate) async fn log_out(&self) {
-        self.browser.click("form[action='/logout'] button").await;
+        self.browser.follow("form[action='/logout'] button").await;
     }
 
     /// Who the page greets.
