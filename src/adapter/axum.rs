@@ -63,13 +63,13 @@ impl<T: SessionData, State: Sync> FromRequestParts<State> for PendingSession<T> 
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        sentence::<Body>(self.status(), self.public_message())
+        sentence(self.status(), Body::from(self.public_message()))
     }
 }
 
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        sentence::<Body>(self.status(), self.public_message())
+        sentence(self.status(), Body::from(self.public_message()))
     }
 }

@@ -5,13 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{COOKIE, HeaderValue};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::adapter::http::apply;
+use crate::adapter::http::{apply, open};
 use crate::data::SessionData;
 use crate::exchange::{Exchange, Outcome};
 use crate::layer::SessionLayer;
@@ -59,8 +58,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let cookies = request.headers().get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
-        let exchange = self.layer.open(cookies);
+        let exchange = open(&self.layer, request.headers());
         request.extensions_mut().insert(exchange.pending());
         let future = self.inner.call(request);
         SessionFuture { state: State::Handling { future, exchange: Some(exchange) } }
@@ -104,14 +102,14 @@ where
                     // An error of the service carries no response, and so no effects.
                     let response = ready!(future.poll(cx))?;
                     match exchange.take().expect(ENDED).finish_or_box() {
-                        Ok(outcome) => return Poll::Ready(Ok(apply(outcome, response))),
+                        Ok(outcome) => return Poll::Ready(Ok(apply(outcome, response, B::from))),
                         Err(finish) => State::Finishing { finish, response: Some(response) },
                     }
                 }
                 StateProj::Finishing { finish, response } => {
                     let outcome = ready!(finish.as_mut().poll(cx));
                     let response = response.take().expect(ENDED);
-                    return Poll::Ready(Ok(apply(outcome, response)));
+                    return Poll::Ready(Ok(apply(outcome, response, B::from)));
                 }
             };
             this.state.set(next);
