@@ -1,10 +1,46 @@
-//! Servers on loopback, and a client for what the stories do not ask.
+//! For what the stories do not ask: servers on loopback, a client, and sessions in a store that
+//! fails on demand.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 
 use tokio::net::TcpListener;
+use typed_session::SessionLayer;
+use typed_session::store::MemoryStore;
+use typed_session::testing::adapter::Shop;
+use typed_session::testing::{Faults, Faulty, Spied, Spy};
+
+/// Sessions in a store that is watched, and fails on demand.
+pub(crate) struct Watched {
+    pub(crate) sessions: SessionLayer<Shop, Spy<Faulty<MemoryStore>>>,
+    pub(crate) faults: Faults,
+    pub(crate) spied: Spied,
+}
+
+impl Watched {
+    pub(crate) fn new() -> Self {
+        let store = Faulty::new(MemoryStore::new());
+        let faults = store.faults();
+        let store = Spy::new(store);
+        let spied = store.handle();
+        Self { sessions: SessionLayer::new(store), faults, spied }
+    }
+}
+
+/// An error of an application.
+#[derive(Debug)]
+pub(crate) struct SoldOut;
+
+impl fmt::Display for SoldOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sold out")
+    }
+}
+
+impl Error for SoldOut {}
 
 /// Runs a server on a runtime and in a thread of its own until the process ends.
 pub(crate) fn serve<F: Future>(

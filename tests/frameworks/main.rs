@@ -5,3 +5,7 @@
 mod loopback;
 #[cfg(feature = "poem")]
 mod poem;
+#[cfg(feature = "salvo")]
+mod salvo;
+#[cfg(feature = "viz")]
+mod viz;

@@ -14,12 +14,12 @@ use poem::web::{Data, Path, Redirect};
 use poem::{
     Body, Endpoint, EndpointExt, IntoResponse, Response, Result, Route, Server, get, handler, post,
 };
-use typed_session::store::{ErrorKind, MemoryStore};
+use typed_session::store::ErrorKind;
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Theme};
-use typed_session::testing::{Faults, Faulty, Spied, Spy, Verb, When};
-use typed_session::{PendingSession, Session, SessionLayer};
+use typed_session::testing::{Verb, When};
+use typed_session::{PendingSession, Session};
 
-use crate::loopback::{send, serve};
+use crate::loopback::{SoldOut, Watched, send, serve};
 
 fn start(setup: Setup) -> SocketAddr {
     let nested = Route::new().at("/act/:action", get(act).post(act)).with(setup.sessions.clone());
@@ -152,40 +152,9 @@ fn socket(
 
 // ---- What is poem's own: an `Err` is no response yet.
 
-/// A shop whose handlers fail after they have used the session, or before.
-struct Failing {
-    sessions: SessionLayer<Shop, Spy<Faulty<MemoryStore>>>,
-    faults: Faults,
-    spied: Spied,
+fn routes() -> Route {
+    Route::new().at("/visit", get(visit)).at("/sold-out", post(sold_out)).at("/early", post(early))
 }
-
-impl Failing {
-    fn new() -> Self {
-        let store = Faulty::new(MemoryStore::new());
-        let faults = store.faults();
-        let store = Spy::new(store);
-        let spied = store.handle();
-        Self { sessions: SessionLayer::new(store), faults, spied }
-    }
-
-    fn routes() -> Route {
-        Route::new()
-            .at("/visit", get(visit))
-            .at("/sold-out", post(sold_out))
-            .at("/early", post(early))
-    }
-}
-
-#[derive(Debug)]
-struct SoldOut;
-
-impl std::fmt::Display for SoldOut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("sold out")
-    }
-}
-
-impl std::error::Error for SoldOut {}
 
 impl ResponseError for SoldOut {
     fn status(&self) -> StatusCode {
@@ -219,8 +188,8 @@ async fn caught(_: SoldOut) -> impl IntoResponse {
 
 #[test]
 fn what_is_written_before_an_err_is_kept_and_the_cookie_is_on_its_response() {
-    let shop = Failing::new();
-    let address = listen(Failing::routes().with(shop.sessions));
+    let shop = Watched::new();
+    let address = listen(routes().with(shop.sessions));
     let answer = send(address, "POST", "/sold-out", "");
     assert_eq!((answer.status, &*answer.body), (410, "sold out"));
     assert_eq!(answer.values("cache-control"), ["no-store"]);
@@ -229,8 +198,8 @@ fn what_is_written_before_an_err_is_kept_and_the_cookie_is_on_its_response() {
 
 #[test]
 fn an_err_is_seen_by_catch_error_inside_of_the_layer_with_the_cookie() {
-    let shop = Failing::new();
-    let address = listen(Failing::routes().catch_error(caught).with(shop.sessions));
+    let shop = Watched::new();
+    let address = listen(routes().catch_error(caught).with(shop.sessions));
     let answer = send(address, "POST", "/sold-out", "");
     assert_eq!((answer.status, &*answer.body), (418, "caught"));
     assert_eq!(send(address, "GET", "/visit", answer.cookie()).body, "2");
@@ -238,8 +207,8 @@ fn an_err_is_seen_by_catch_error_inside_of_the_layer_with_the_cookie() {
 
 #[test]
 fn an_err_with_a_cookie_is_a_response_outside_of_the_layer() {
-    let shop = Failing::new();
-    let address = listen(Failing::routes().with(shop.sessions).catch_error(caught));
+    let shop = Watched::new();
+    let address = listen(routes().with(shop.sessions).catch_error(caught));
     let answer = send(address, "POST", "/sold-out", "");
     assert_eq!((answer.status, &*answer.body), (410, "sold out"));
     assert_eq!(send(address, "GET", "/visit", answer.cookie()).body, "2");
@@ -247,9 +216,9 @@ fn an_err_with_a_cookie_is_a_response_outside_of_the_layer() {
 
 #[test]
 fn an_err_of_a_request_that_did_not_ask_for_its_session_stays_one() {
-    let shop = Failing::new();
+    let shop = Watched::new();
     let not_found = async |_: NotFoundError| "here is the map".with_status(StatusCode::NOT_FOUND);
-    let app = Failing::routes().with(shop.sessions).catch_error(caught).catch_error(not_found);
+    let app = routes().with(shop.sessions).catch_error(caught).catch_error(not_found);
     let address = listen(app);
     assert_eq!(send(address, "POST", "/early", "").body, "caught");
     let answer = send(address, "GET", "/nowhere", "");
@@ -260,8 +229,8 @@ fn an_err_of_a_request_that_did_not_ask_for_its_session_stays_one() {
 
 #[test]
 fn an_outage_is_a_503_whatever_the_handler_has_returned() {
-    let shop = Failing::new();
-    let address = listen(Failing::routes().with(shop.sessions));
+    let shop = Watched::new();
+    let address = listen(routes().with(shop.sessions));
     shop.faults.every(Verb::Insert, ErrorKind::Unavailable, When::Before);
     for (method, path) in [("GET", "/visit"), ("POST", "/sold-out")] {
         let answer = send(address, method, path, "");
@@ -274,9 +243,9 @@ fn an_outage_is_a_503_whatever_the_handler_has_returned() {
 
 #[test]
 fn the_error_of_an_argument_can_be_caught_and_says_nothing_of_the_store() {
-    let shop = Failing::new();
+    let shop = Watched::new();
     let sessions = shop.sessions;
-    let address = listen(Failing::routes().with(sessions.clone()));
+    let address = listen(routes().with(sessions.clone()));
     let cookie = send(address, "GET", "/visit", "").cookie().to_owned();
     shop.faults.outage();
     let answer = send(address, "GET", "/visit", &cookie);
@@ -285,13 +254,13 @@ fn the_error_of_an_argument_can_be_caught_and_says_nothing_of_the_store() {
     assert_eq!(answer.values("content-type"), ["text/plain; charset=utf-8"]);
 
     let sorry = async |error: typed_session::Error| format!("sorry: {}", error.status());
-    let address = listen(Failing::routes().catch_error(sorry).with(sessions));
+    let address = listen(routes().catch_error(sorry).with(sessions));
     assert_eq!(send(address, "GET", "/visit", &cookie).body, "sorry: 503");
 }
 
 #[test]
 fn the_endpoint_can_be_shared_and_the_layer_used_for_several() {
-    let shop = Failing::new();
+    let shop = Watched::new();
     let one = Arc::new(get(visit).with(shop.sessions.clone()));
     let other = get(visit).with(shop.sessions);
     let address = listen(Route::new().at("/a", Arc::clone(&one)).at("/b", one).at("/c", other));
@@ -302,7 +271,7 @@ fn the_endpoint_can_be_shared_and_the_layer_used_for_several() {
 
 #[test]
 fn a_route_without_the_layer_says_what_to_do() {
-    let answer = send(listen(Failing::routes()), "GET", "/visit", "");
+    let answer = send(listen(routes()), "GET", "/visit", "");
     assert_eq!(answer.status, 500);
     assert!(answer.body.contains("put `SessionLayer"), "{}", answer.body);
 }
