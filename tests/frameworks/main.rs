@@ -7,5 +7,6 @@ mod loopback;
 mod poem;
 #[cfg(feature = "salvo")]
 mod salvo;
+mod versions;
 #[cfg(feature = "viz")]
 mod viz;
