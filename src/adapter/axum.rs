@@ -23,7 +23,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
-use crate::adapter::http::sentence;
+use crate::adapter::tower::sentence;
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::session::{PendingSession, Session};
@@ -63,13 +63,13 @@ impl<T: SessionData, State: Sync> FromRequestParts<State> for PendingSession<T> 
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        sentence(self.status(), Body::from(self.public_message()))
+        sentence::<Body>(self.status(), self.public_message())
     }
 }
 
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        sentence(self.status(), Body::from(self.public_message()))
+        sentence::<Body>(self.status(), self.public_message())
     }
 }

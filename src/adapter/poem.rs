@@ -33,7 +33,7 @@ use poem::{
     Endpoint, FromRequest, IntoResponse, Middleware, Request, RequestBody, Response, Result,
 };
 
-use crate::adapter::http::{PLAIN, add_effects, lets_errors_pass, open, status};
+use crate::adapter::http::{add_effects, open, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
@@ -66,7 +66,7 @@ impl<T: SessionData, S: Store, E: Endpoint> Endpoint for SessionEndpoint<T, S, E
         let mut response = match (&outcome.error, result) {
             (Some(error), _) => sentence(error.status(), error.public_message()),
             (None, Ok(output)) => output.into_response(),
-            (None, Err(error)) if lets_errors_pass(&outcome) => return Err(error),
+            (None, Err(error)) if outcome.effects.is_empty() => return Err(error),
             (None, Err(error)) => error.into_response(),
         };
         add_effects(outcome.effects, response.headers_mut());
@@ -116,5 +116,5 @@ impl ResponseError for Error {
 }
 
 fn sentence(code: u16, text: &'static str) -> Response {
-    Response::builder().status(status(code)).content_type(PLAIN).body(text)
+    text.with_status(status(code)).into_response()
 }

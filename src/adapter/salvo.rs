@@ -35,7 +35,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use salvo_core::extract::{Extractible, Metadata};
 use salvo_core::{Depot, FlowCtrl, Handler, Request, Response, Scribe};
 
-use crate::adapter::http::{PLAIN, add_effects, open, status};
+use crate::adapter::http::{add_effects, open, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
@@ -110,5 +110,6 @@ impl Scribe for Error {
 
 fn sentence(code: u16, text: &'static str, response: &mut Response) {
     response.status_code(status(code)).body(text);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PLAIN));
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
 }

@@ -5,12 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::adapter::http::{apply, open};
+use crate::adapter::http::{add_effects, open, status};
 use crate::data::SessionData;
 use crate::exchange::{Exchange, Outcome};
 use crate::layer::SessionLayer;
@@ -102,14 +103,14 @@ where
                     // An error of the service carries no response, and so no effects.
                     let response = ready!(future.poll(cx))?;
                     match exchange.take().expect(ENDED).finish_or_box() {
-                        Ok(outcome) => return Poll::Ready(Ok(apply(outcome, response, B::from))),
+                        Ok(outcome) => return Poll::Ready(Ok(apply(outcome, response))),
                         Err(finish) => State::Finishing { finish, response: Some(response) },
                     }
                 }
                 StateProj::Finishing { finish, response } => {
                     let outcome = ready!(finish.as_mut().poll(cx));
                     let response = response.take().expect(ENDED);
-                    return Poll::Ready(Ok(apply(outcome, response, B::from)));
+                    return Poll::Ready(Ok(apply(outcome, response)));
                 }
             };
             this.state.set(next);
@@ -118,3 +119,23 @@ where
 }
 
 const ENDED: &str = "a future is not polled after its end";
+
+/// Adds the effects to the response, or to one of the error's own.
+// Inlined, because a response is large to move.
+#[inline]
+fn apply<B: From<&'static str>>(outcome: Outcome, mut response: Response<B>) -> Response<B> {
+    if let Some(error) = &outcome.error {
+        response = sentence(error.status(), error.public_message());
+    }
+    add_effects(outcome.effects, response.headers_mut());
+    response
+}
+
+/// Answers with a status and a sentence.
+pub(super) fn sentence<B: From<&'static str>>(code: u16, text: &'static str) -> Response<B> {
+    let mut response = Response::new(B::from(text));
+    *response.status_mut() = status(code);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}

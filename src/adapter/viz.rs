@@ -27,9 +27,9 @@
 //! layer does not see the `Err`. One of a request that did not ask for its session passes as it is.
 
 use async_trait::async_trait;
-use viz_core::{Body, FromRequest, Handler, IntoResponse, Request, Response, Result, Transform};
+use viz_core::{FromRequest, Handler, IntoResponse, Request, Response, Result, Transform};
 
-use crate::adapter::http::{apply, lets_errors_pass, open, sentence};
+use crate::adapter::http::{add_effects, open, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
@@ -71,12 +71,16 @@ where
     async fn call(&self, mut request: Request) -> Result<Response> {
         let exchange = open(&self.layer, request.headers());
         request.extensions_mut().insert(exchange.pending());
-        let result = self.inner.call(request).await.map(IntoResponse::into_response);
+        let result = self.inner.call(request).await;
         let outcome = exchange.finish().await;
-        match result {
-            Err(error) if lets_errors_pass(&outcome) => Err(error),
-            result => Ok(apply(outcome, result.into_response(), text)),
-        }
+        let mut response = match (outcome.error, result) {
+            (Some(error), _) => error.into_response(),
+            (None, Ok(output)) => output.into_response(),
+            (None, Err(error)) if outcome.effects.is_empty() => return Err(error),
+            (None, Err(error)) => error.into_response(),
+        };
+        add_effects(outcome.effects, response.headers_mut());
+        Ok(response)
     }
 }
 
@@ -105,7 +109,7 @@ impl<T: SessionData> FromRequest for PendingSession<T> {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        sentence(self.status(), text(self.public_message()))
+        sentence(self.status(), self.public_message())
     }
 
     fn into_error(self) -> viz_core::Error {
@@ -115,7 +119,7 @@ impl IntoResponse for Rejection {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        sentence(self.status(), text(self.public_message()))
+        sentence(self.status(), self.public_message())
     }
 
     fn into_error(self) -> viz_core::Error {
@@ -125,7 +129,7 @@ impl IntoResponse for Error {
 
 impl From<Rejection> for viz_core::Error {
     fn from(rejection: Rejection) -> Self {
-        let response = sentence(rejection.status(), text(rejection.public_message()));
+        let response = sentence(rejection.status(), rejection.public_message());
         (rejection, response).into()
     }
 }
@@ -133,11 +137,11 @@ impl From<Rejection> for viz_core::Error {
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl From<Error> for viz_core::Error {
     fn from(error: Error) -> Self {
-        let response = sentence(error.status(), text(error.public_message()));
+        let response = sentence(error.status(), error.public_message());
         (error, response).into()
     }
 }
 
-fn text(text: &'static str) -> Body {
-    Body::Full(text.into())
+fn sentence(code: u16, text: &'static str) -> Response {
+    (status(code), text).into_response()
 }

@@ -1,13 +1,10 @@
-//! For what the stories do not ask: servers on loopback, a client, and sessions in a store that
-//! fails on demand.
+//! For what the stories do not ask: a client, and sessions in a store that fails on demand.
 
 use std::error::Error;
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::thread;
+use std::net::{SocketAddr, TcpStream};
 
-use tokio::net::TcpListener;
 use typed_session::SessionLayer;
 use typed_session::store::MemoryStore;
 use typed_session::testing::adapter::Shop;
@@ -41,20 +38,6 @@ impl fmt::Display for SoldOut {
 }
 
 impl Error for SoldOut {}
-
-/// Runs a server on a runtime and in a thread of its own until the process ends.
-pub(crate) fn serve<F: Future>(
-    server: impl FnOnce(TcpListener) -> F + Send + 'static,
-) -> SocketAddr {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async { server(TcpListener::from_std(listener).unwrap()).await });
-    });
-    address
-}
 
 /// What a server has answered.
 #[derive(Debug)]

@@ -15,12 +15,18 @@ use poem::{
     Body, Endpoint, EndpointExt, IntoResponse, Response, Result, Route, Server, get, handler, post,
 };
 use typed_session::store::ErrorKind;
-use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Theme};
+use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Verb, When};
 use typed_session::{PendingSession, Session};
 
-use crate::loopback::{SoldOut, Watched, send, serve};
+use crate::loopback::{SoldOut, Watched, send};
 
+#[test]
+fn poem_comes_true() {
+    Suite::new().run(start);
+}
+
+/// Starts the application, and returns where it listens.
 fn start(setup: Setup) -> SocketAddr {
     let nested = Route::new().at("/act/:action", get(act).post(act)).with(setup.sessions.clone());
     listen(
@@ -47,7 +53,7 @@ fn start(setup: Setup) -> SocketAddr {
 }
 
 fn listen(app: impl Endpoint + 'static) -> SocketAddr {
-    serve(async |listener| {
+    crate::serve(|listener| async {
         Server::new_with_acceptor(TcpAcceptor::from_tokio(listener).unwrap()).run(app).await
     })
 }

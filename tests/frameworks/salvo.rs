@@ -10,12 +10,18 @@ use salvo::http::cookie::Cookie;
 use salvo::prelude::*;
 use salvo::websocket::{Message, WebSocketUpgrade};
 use typed_session::store::ErrorKind;
-use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Theme};
+use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Verb, When};
 use typed_session::{Error, PendingSession, Session};
 
-use crate::loopback::{Watched, send, serve};
+use crate::loopback::{Watched, send};
 
+#[test]
+fn salvo_comes_true() {
+    Suite::new().run(start);
+}
+
+/// Starts the application, and returns where it listens.
 fn start(setup: Setup) -> SocketAddr {
     let acts = || Router::with_path("act/{action}").get(act).post(act);
     let nested = Router::with_path("nested").hoop(setup.sessions.clone()).push(acts());
@@ -42,7 +48,7 @@ fn start(setup: Setup) -> SocketAddr {
 }
 
 fn listen(app: impl Into<Service> + Send + 'static) -> SocketAddr {
-    serve(async |listener| {
+    crate::serve(|listener| async {
         Server::new(TcpAcceptor::try_from(listener).unwrap()).serve(app).await;
     })
 }

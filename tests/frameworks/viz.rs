@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt, stream};
 use typed_session::store::ErrorKind;
-use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Theme};
+use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Verb, When};
 use typed_session::{Rejection, Session};
 use viz::middleware::cookie;
@@ -14,8 +14,14 @@ use viz::{
     ResponseExt, Result, Router, StatusCode, get, post,
 };
 
-use crate::loopback::{SoldOut, Watched, send, serve};
+use crate::loopback::{SoldOut, Watched, send};
 
+#[test]
+fn viz_comes_true() {
+    Suite::new().run(start);
+}
+
+/// Starts the application, and returns where it listens.
 fn start(setup: Setup) -> SocketAddr {
     let act = || get(act.into_handler()).post(act.into_handler());
     let nested = Router::new().route("/act/:action", act()).with(setup.sessions.clone());
@@ -43,7 +49,7 @@ fn start(setup: Setup) -> SocketAddr {
 }
 
 fn listen(app: Router) -> SocketAddr {
-    serve(async |listener| viz::serve(listener, app).await)
+    crate::serve(|listener| async { viz::serve(listener, app).await })
 }
 
 async fn act(
