@@ -111,19 +111,11 @@ impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         sentence(self.status(), self.public_message())
     }
-
-    fn into_error(self) -> viz_core::Error {
-        self.into()
-    }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         sentence(self.status(), self.public_message())
-    }
-
-    fn into_error(self) -> viz_core::Error {
-        self.into()
     }
 }
 

@@ -198,6 +198,14 @@ async fn pageless(response: &mut Response, session: Session<Shop>) {
     response.status_code(StatusCode::GONE);
 }
 
+/// Fails when it has begun to answer.
+#[handler]
+async fn half(response: &mut Response, session: Session<Shop>) -> Result<(), Error> {
+    count(&session);
+    response.render(Text::Html("<p>half a page"));
+    session.commit().await
+}
+
 /// Answers with all that a response can have.
 #[handler]
 async fn rich(response: &mut Response, session: Session<Shop>) {
@@ -241,6 +249,7 @@ fn routes() -> Router {
     Router::new()
         .push(Router::with_path("visit").get(visit))
         .push(Router::with_path("pageless").post(pageless))
+        .push(Router::with_path("half").post(half))
         .push(Router::with_path("rich").post(rich))
         .push(Router::with_path("skipped").hoop(Stop { cease: false }).get(plain))
         .push(Router::with_path("ceased").hoop(Stop { cease: true }).get(plain))
@@ -308,6 +317,19 @@ fn nothing_of_a_response_is_left_that_must_not_be_sent() {
     assert_eq!((answer.status, answer.values("set-cookie").len()), (503, 0));
     assert_eq!((answer.values("location"), answer.values("x-around")), (vec![], vec!["yes"]));
     assert!(!answer.body.contains("thank you"), "{}", answer.body);
+}
+
+#[test]
+fn an_error_that_is_returned_takes_the_place_of_half_a_page() {
+    let shop = Watched::new();
+    let address = listen(Router::new().hoop(shop.sessions).push(routes()));
+    shop.faults.nth(1, Verb::Insert, ErrorKind::Unavailable, When::Before);
+    let answer = send(address, "POST", "/half", "");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.body, "Sessions are not available at the moment. Please try again.");
+    assert_eq!(answer.values("content-type"), ["text/plain; charset=utf-8"]);
+    // The store is back by the end of the request, so what it wrote is kept after all.
+    assert_eq!(send(address, "GET", "/visit", answer.cookie()).body, "2");
 }
 
 #[test]
