@@ -13,6 +13,10 @@ mod failure;
 mod forms;
 mod open;
 pub mod pages;
+#[cfg(feature = "poem")]
+pub mod poem;
+#[cfg(feature = "salvo")]
+pub mod salvo;
 
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;
