@@ -8,6 +8,8 @@ use tokio::runtime;
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "hyper")]
+mod hyper;
 #[cfg(any(feature = "poem", feature = "salvo", feature = "viz"))]
 mod loopback;
 #[cfg(feature = "poem")]
@@ -17,6 +19,8 @@ mod salvo;
 mod versions;
 #[cfg(feature = "viz")]
 mod viz;
+#[cfg(feature = "axum")]
+mod wrong;
 
 /// Serves on a socket of this machine until the process ends: for frameworks that run wherever
 /// tokio does.

@@ -9,6 +9,7 @@ use http::header::LOCATION;
 use crate::testing::Calls;
 use crate::testing::adapter::client::{Answer, Check};
 use crate::testing::adapter::scene::{Scene, Visitor, same};
+use crate::testing::adapter::stage::Also;
 
 pub(super) async fn own_headers(scene: &Scene) -> Check {
     let visitor = scene.visitor();
@@ -33,7 +34,7 @@ pub(super) async fn error_response(scene: &Scene) -> Check {
     visitor.reads("read", "2").await?;
     // A login whose page fails to be made: without its cookie the client would be locked out.
     let old = visitor.clone();
-    scene.stage.visits_log_in();
+    scene.stage.visits_do(Also::Login);
     visitor.post("/fail").await?.is(500)?.issues_id()?;
     visitor.reads("user", "bob").await?;
     old.reads("user", "").await
@@ -107,10 +108,10 @@ pub(super) async fn hang_up(scene: &Scene) -> Check {
     for logs_in in [false, true] {
         let visitor = scene.guest().await?;
         if logs_in {
-            scene.stage.visits_log_in();
+            scene.stage.visits_do(Also::Login);
         }
         leave(&visitor).await?;
-        scene.stage.reset_visits();
+        scene.stage.visits_do(Also::Nothing);
         // Frameworks may stop the handler, or let it come to its end.
         let stopped = tokio::time::timeout(GRACE, scene.stage.until_empty()).await.is_ok();
         visitor.get("/plain").await?.is(200)?;
