@@ -17,6 +17,8 @@ pub mod pages;
 pub mod poem;
 #[cfg(feature = "salvo")]
 pub mod salvo;
+#[cfg(feature = "viz")]
+pub mod viz;
 
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;

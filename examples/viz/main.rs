@@ -2,10 +2,10 @@
 //
 //     cargo run --example viz --features viz
 
-use shop::{Add, BODY_LIMIT, Failure, Login, Page, STAY, Sessions, Shop, pages};
+use shop::viz::{Form, answer, refusal};
+use shop::{Add, Failure, Login, STAY, Sessions, Shop, pages};
 use typed_session::{Lifetime, Session};
-use viz::types::{Form, Limits};
-use viz::{Body, IntoHandler, IntoResponse, Request, Response, Result, Router, get};
+use viz::{IntoHandler, Request, Response, Result, Router, get};
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -16,7 +16,6 @@ async fn main() -> Result<(), Failure> {
 }
 
 fn routes(sessions: Sessions) -> Router {
-    let limits = Limits::new().set("form", BODY_LIMIT as u64);
     Router::new()
         .get("/", home.into_handler())
         .post("/visit", visit.into_handler())
@@ -25,43 +24,43 @@ fn routes(sessions: Sessions) -> Router {
         .post("/logout", logout.into_handler())
         .route("/session", get(show.into_handler()).post(rotate.into_handler()))
         .get("/api/session", api.into_handler())
-        .get("/style.css", async |_: Request| Ok(reply(pages::style())))
-        .with(viz::middleware::limits::Config::new().limits(limits))
+        .get("/style.css", async |_: Request| Ok(answer(pages::style())))
         // After the routes, so that it is around all of them. One without a `Session` costs nothing.
         .with(sessions)
 }
 
 async fn home(session: Session<Shop>) -> Result<Response> {
-    Ok(reply(session.read(pages::home)))
+    Ok(answer(session.read(pages::home)))
 }
 
 async fn api(session: Session<Shop>) -> Result<Response> {
-    Ok(reply(pages::api(&session)))
+    Ok(answer(pages::api(&session)))
 }
 
 async fn visit(session: Session<Shop>) -> Result<Response> {
     session.update(|shop| shop.visits += 1);
-    Ok(reply(pages::back_home()))
+    Ok(answer(pages::back_home()))
 }
 
 /// `transact` sees the newest basket, so its limit holds for any number of requests at once.
 async fn add(session: Session<Shop>, Form(form): Form<Add>) -> Result<Response> {
-    let item = form.item().map_err(|page| reply(page).into_error())?;
-    Ok(reply(pages::added(session.transact(|shop| shop.add(&item)).await?)))
+    let item = form.item().map_err(refusal)?;
+    let added = session.transact(|shop| shop.add(&item)).await?;
+    Ok(answer(pages::added(added)))
 }
 
 /// A shop that asks for no password; one that does checks it here, before anything else.
 async fn login(session: Session<Shop>, Form(form): Form<Login>) -> Result<Response> {
-    let user = form.user().map_err(|page| reply(page).into_error())?;
+    let user = form.user().map_err(refusal)?;
     session.update(|shop| shop.user = Some(user));
     session.set_lifetime(if form.stays() { STAY } else { Lifetime::default() });
     session.rotate(); // for who logs in again; a new user has a new id anyway
-    Ok(reply(pages::back_home()))
+    Ok(answer(pages::back_home()))
 }
 
 async fn logout(session: Session<Shop>) -> Result<Response> {
     session.end();
-    Ok(reply(pages::back_home()))
+    Ok(answer(pages::back_home()))
 }
 
 async fn rotate(session: Session<Shop>) -> Result<Response> {
@@ -72,9 +71,5 @@ async fn rotate(session: Session<Shop>) -> Result<Response> {
 /// What is changed is stored after the handler. Here before, because the page shows what it does.
 async fn show(session: Session<Shop>) -> Result<Response> {
     session.commit().await?;
-    Ok(reply(pages::session(&session)))
-}
-
-fn reply(page: Page) -> Response {
-    page.map(|text| Body::Full(text.into()))
+    Ok(answer(pages::session(&session)))
 }
