@@ -64,8 +64,9 @@
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
-//! | write a store | [`store::Store`]: its documentation is the contract, and `testing::conformance` runs it |
-//! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`]; `testing::adapter` tells it the stories that it must come true in |
+//! | read how it is done, or move here from another library | [`manual`] |
+//! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
+//! | write an adapter | [`manual::writing_an_adapter`]; `testing::adapter` tells it the stories that it must come true in |
 //! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
 //!
 //! # Features
@@ -211,6 +212,10 @@ pub use crate::exchange::{Exchange, Outcome};
 // For tests.
 #[cfg(feature = "testing")]
 pub mod testing;
+
+// In the documentation alone.
+#[cfg(any(doc, doctest))]
+pub mod manual;
 
 mod adapter;
 mod codec;
