@@ -77,6 +77,9 @@
 //! | --- | --- |
 //! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
 //! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
+//! | `poem` | [`SessionLayer`] as a middleware of poem 3, `Session<T>` as an extractor |
+//! | `salvo` | [`SessionLayer`] as a handler to hoop of salvo 1, `Session<T>` as an extractor |
+//! | `viz` | [`SessionLayer`] as a transform of viz 0.11, `Session<T>` as an extractor |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
 //! | `postgres` | `store::PostgresStore`, on a pool of sqlx 0.9 |
 //! | `mysql` | `store::MySqlStore`, for MySQL and MariaDB, on a pool of sqlx 0.9 |
@@ -197,8 +200,12 @@ pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 
 // What an adapter needs, and the adapters.
+#[cfg(feature = "poem")]
+pub use crate::adapter::poem::SessionEndpoint;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
+#[cfg(feature = "viz")]
+pub use crate::adapter::viz::SessionHandler;
 pub use crate::effects::{Effects, Header, Mode};
 pub use crate::exchange::{Exchange, Outcome};
 

@@ -13,6 +13,12 @@ mod failure;
 mod forms;
 mod open;
 pub mod pages;
+#[cfg(feature = "poem")]
+pub mod poem;
+#[cfg(feature = "salvo")]
+pub mod salvo;
+#[cfg(feature = "viz")]
+pub mod viz;
 
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;

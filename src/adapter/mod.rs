@@ -10,7 +10,7 @@ mod http;
 #[cfg(feature = "ntex")]
 mod ntex;
 #[cfg(feature = "poem")]
-mod poem;
+pub(crate) mod poem;
 #[cfg(feature = "rocket")]
 mod rocket;
 #[cfg(feature = "salvo")]
@@ -18,4 +18,4 @@ mod salvo;
 #[cfg(feature = "tower")]
 pub(crate) mod tower;
 #[cfg(feature = "viz")]
-mod viz;
+pub(crate) mod viz;

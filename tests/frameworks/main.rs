@@ -10,7 +10,15 @@ use tokio::runtime;
 mod axum;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(any(feature = "poem", feature = "salvo", feature = "viz"))]
+mod loopback;
+#[cfg(feature = "poem")]
+mod poem;
+#[cfg(feature = "salvo")]
+mod salvo;
 mod versions;
+#[cfg(feature = "viz")]
+mod viz;
 #[cfg(feature = "axum")]
 mod wrong;
 
