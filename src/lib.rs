@@ -182,6 +182,8 @@ pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 
 // What an adapter needs, and the adapters.
+#[cfg(any(feature = "actix-web", feature = "ntex"))]
+pub use crate::adapter::middleware::SessionMiddleware;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
 pub use crate::effects::{Effects, Header, Mode};

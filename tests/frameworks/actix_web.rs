@@ -1,0 +1,321 @@
+//! actix-web.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, SET_COOKIE};
+use actix_web::middleware::{
+    Condition, DefaultHeaders, ErrorHandlerResponse, ErrorHandlers, Logger, Next, NormalizePath,
+    from_fn,
+};
+use actix_web::rt::System;
+use actix_web::{App, HttpResponse, HttpServer, ResponseError, web};
+use typed_session::cookie::{Attributes, CookiePolicy};
+use typed_session::store::{ErrorKind, MemoryStore};
+use typed_session::testing::adapter::{Shop, Theme};
+use typed_session::testing::{Faults, Faulty, Spied, Spy, Verb, When};
+use typed_session::{PendingSession, Rejection, Session, SessionLayer};
+
+use crate::wire::{Answer, ask, listener};
+
+/// Starts a server in a thread of its own; it runs on until the process ends.
+fn serve(server: impl FnOnce(TcpListener) -> io::Result<Server> + Send + 'static) -> SocketAddr {
+    let (listener, address) = listener();
+    std::thread::spawn(|| System::new().block_on(async { server(listener).unwrap().await }));
+    address
+}
+
+type Store = Spy<Faulty<Arc<MemoryStore>>>;
+
+fn sessions() -> (SessionLayer<Shop, Store>, Spied, Faults) {
+    let faulty = Faulty::new(Arc::new(MemoryStore::new()));
+    let faults = faulty.faults();
+    let store = Spy::new(faulty);
+    let spied = store.handle();
+    (SessionLayer::new(store), spied, faults)
+}
+
+async fn visit(session: Session<Shop>) -> String {
+    count(&session)
+}
+
+fn count(session: &Session<Shop>) -> String {
+    session.update(|shop| {
+        shop.visits += 1;
+        shop.visits.to_string()
+    })
+}
+
+#[derive(Debug)]
+struct Teapot;
+
+impl fmt::Display for Teapot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("short and stout")
+    }
+}
+
+impl ResponseError for Teapot {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::IM_A_TEAPOT
+    }
+}
+
+/// Uses the session before the handler does, and after it; refuses a visitor's fifth request.
+async fn gate(
+    session: Session<Shop>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> actix_web::Result<ServiceResponse<impl MessageBody>> {
+    if session.read(|shop| shop.visits) >= 4 {
+        count(&session);
+        return Err(Teapot.into());
+    }
+    count(&session);
+    let response = next.call(request).await?;
+    count(&session);
+    Ok(response)
+}
+
+/// Changes the type of the body, and tells in a header what it has seen.
+async fn watch(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> actix_web::Result<ServiceResponse<impl MessageBody>> {
+    let seen = |yes: bool| HeaderValue::from_static(if yes { "yes" } else { "no" });
+    match next.call(request).await {
+        Ok(mut response) => {
+            let cookie = response.headers().contains_key(SET_COOKIE);
+            response.headers_mut().append("x-cookie".parse().unwrap(), seen(cookie));
+            Ok(response.map_into_left_body::<BoxBody>())
+        }
+        Err(mut error) => {
+            let teapot = error.as_error::<Teapot>().is_some();
+            error.add_response_mapper(move |mut response| {
+                response.headers_mut().append("x-teapot".parse().unwrap(), seen(teapot));
+                response
+            });
+            Err(error)
+        }
+    }
+}
+
+#[test]
+fn middleware_goes_inside_and_outside_of_the_layer() {
+    let (sessions, spied, _) = sessions();
+    let address = serve(move |listener| {
+        let app = move || {
+            App::new()
+                .route("/visit", web::get().to(visit))
+                .wrap(from_fn(gate))
+                .wrap(from_fn(watch))
+                .wrap(DefaultHeaders::new().add(("x-inside", "1")))
+                .wrap(sessions.clone())
+                .wrap(DefaultHeaders::new().add(("x-outside", "1")))
+                .wrap(from_fn(watch))
+                .wrap(Condition::new(true, Logger::default()))
+                .wrap(NormalizePath::trim())
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    });
+    let answer = ask(address, "GET /visit", "");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "2"));
+    assert_eq!(answer.all("x-cookie"), ["no", "yes"]);
+    assert_eq!((answer.all("x-inside"), answer.all("x-outside")), (vec!["1"], vec!["1"]));
+    // The handler, and the middleware before and after it: one session, loaded once and stored once.
+    assert_eq!(spied.take(), [Verb::Insert]);
+    let again = ask(address, "GET /visit/", &answer.cookie());
+    assert_eq!((again.status, again.body.as_str()), (200, "5"));
+    assert_eq!(spied.take(), [Verb::Load, Verb::Replace]);
+}
+
+/// An application whose middleware inside of the layer fails after it changed the session.
+fn failing(sessions: SessionLayer<Shop, Store>) -> SocketAddr {
+    async fn fail(
+        session: Session<Shop>,
+        request: ServiceRequest,
+        _: Next<BoxBody>,
+    ) -> actix_web::Result<ServiceResponse> {
+        count(&session);
+        drop(request);
+        Err(Teapot.into())
+    }
+    async fn read(session: Session<Shop>) -> String {
+        session.read(|shop| shop.visits.to_string())
+    }
+    async fn err(session: Session<Shop>) -> Result<String, Teapot> {
+        count(&session);
+        Err(Teapot)
+    }
+    serve(move |listener| {
+        let app = move || {
+            App::new()
+                .route("/read", web::get().to(read))
+                .route("/handler", web::get().to(err))
+                .service(web::scope("/middleware").wrap(from_fn(fail)))
+                .wrap(sessions.clone())
+                .wrap(from_fn(watch))
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    })
+}
+
+#[test]
+fn an_error_carries_the_cookie_and_stays_the_error_that_it_was() {
+    let (sessions, ..) = sessions();
+    let address = failing(sessions);
+    for path in ["/handler", "/middleware"] {
+        let answer = ask(address, &format!("GET {path}"), "");
+        assert_eq!((answer.status, answer.body.as_str()), (418, "short and stout"), "{path}");
+        assert_eq!(answer.all("cache-control"), ["no-store"], "{path}");
+        assert_eq!(answer.all("vary"), ["Cookie"], "{path}");
+        assert_eq!(ask(address, "GET /read", &answer.cookie()).body, "1", "{path}");
+    }
+    // The one of the handler is a response by then; the other goes on as it is.
+    assert_eq!(ask(address, "GET /handler", "").all("x-cookie"), ["yes"]);
+    assert_eq!(ask(address, "GET /middleware", "").all("x-teapot"), ["yes"]);
+}
+
+#[test]
+fn an_error_does_not_hide_that_the_change_was_lost() {
+    let (sessions, _, faults) = sessions();
+    let address = failing(sessions);
+    faults.every(Verb::Insert, ErrorKind::Unavailable, When::Before);
+    for path in ["/handler", "/middleware"] {
+        let answer = ask(address, &format!("GET {path}"), "");
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.body.starts_with("Sessions are not available"), "{path}: {}", answer.body);
+        assert_eq!(answer.all("content-type"), ["text/plain; charset=utf-8"], "{path}");
+        assert_eq!(answer.all("cache-control"), ["no-store"], "{path}");
+        assert!(answer.all("set-cookie").is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn error_handlers_see_what_the_layer_answers() {
+    let (sessions, _, faults) = sessions();
+    let page = |response: ServiceResponse| -> actix_web::Result<ErrorHandlerResponse<BoxBody>> {
+        // The error that it comes from is there for a log.
+        let source = response.response().error().unwrap().to_string();
+        let text = HttpResponse::ServiceUnavailable().body(format!("a page for {source}"));
+        let response = response.into_response(text).map_into_right_body();
+        Ok(ErrorHandlerResponse::Response(response))
+    };
+    let address = serve(move |listener| {
+        let app = move || {
+            App::new()
+                .route("/visit", web::get().to(visit))
+                .wrap(sessions.clone())
+                .wrap(ErrorHandlers::new().handler(StatusCode::SERVICE_UNAVAILABLE, page))
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    });
+    faults.outage();
+    let answer = ask(address, "GET /visit", "");
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (503, "a page for session store: unavailable")
+    );
+}
+
+#[test]
+fn a_worker_reads_what_another_has_stored() {
+    let (sessions, ..) = sessions();
+    async fn visit(session: Session<Shop>) -> String {
+        format!("{} {:?}", count(&session), std::thread::current().id())
+    }
+    let address = serve(move |listener| {
+        let app = move || App::new().route("/", web::get().to(visit)).wrap(sessions.clone());
+        Ok(HttpServer::new(app).workers(2).listen(listener)?.run())
+    });
+    let first = ask(address, "GET /", "");
+    let cookie = first.cookie();
+    let mut workers = vec![first.body.split_once(' ').unwrap().1.to_owned()];
+    for visits in 2..100 {
+        let body = ask(address, "GET /", &cookie).body;
+        let (number, worker) = body.split_once(' ').unwrap();
+        assert_eq!(number, visits.to_string());
+        if worker != workers[0] {
+            workers.push(worker.to_owned());
+            break;
+        }
+    }
+    assert_eq!(workers.len(), 2, "only one worker has answered");
+}
+
+#[test]
+fn a_scope_may_have_sessions_of_its_own() {
+    let (sessions, spied, _) = sessions();
+    let (inner, inner_spied, _) = self::sessions();
+    let cookie = |name: &'static str| CookiePolicy::new(name, Attributes::default()).unwrap();
+    let themes = SessionLayer::<Theme, _>::new(MemoryStore::new()).cookie(cookie("theme"));
+    let inner = inner.cookie(cookie("inner"));
+    async fn both(shop: Session<Shop>, theme: Session<Theme>) -> String {
+        theme.update(|theme| theme.dark = true);
+        count(&shop)
+    }
+    let address = serve(move |listener| {
+        let app = move || {
+            App::new()
+                .route("/visit", web::get().to(visit))
+                .service(
+                    web::scope("/inner")
+                        .service(web::resource("/both").wrap(themes.clone()).get(both))
+                        .route("/visit", web::get().to(visit))
+                        .wrap(inner.clone()),
+                )
+                .wrap(sessions.clone())
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    });
+    let answer = ask(address, "GET /inner/visit", "");
+    assert!(answer.cookie().starts_with("inner="), "{answer:?}");
+    assert_eq!((spied.take(), inner_spied.take()), (vec![], vec![Verb::Insert]));
+    let outer = ask(address, "GET /visit", &answer.cookie());
+    assert_eq!(
+        (outer.body.as_str(), outer.cookie().split_once('=').unwrap().0),
+        ("1", "__Host-session")
+    );
+    let both = ask(address, "GET /inner/both", &answer.cookie());
+    assert_eq!((both.body.as_str(), both.all("set-cookie").len()), ("2", 1));
+    assert!(both.cookie().starts_with("theme="), "{both:?}");
+}
+
+#[test]
+fn an_option_hides_an_outage_and_a_result_does_not() {
+    let (sessions, _, faults) = sessions();
+    async fn option(session: Option<Session<Shop>>) -> String {
+        format!("{}", session.is_some())
+    }
+    async fn result(session: Result<Session<Shop>, Rejection>) -> String {
+        session.err().unwrap().status().to_string()
+    }
+    async fn pending(session: PendingSession<Shop>) -> String {
+        session.load().await.err().unwrap().status().to_string()
+    }
+    let address = serve(move |listener| {
+        let app = move || {
+            App::new()
+                .route("/visit", web::get().to(visit))
+                .route("/option", web::get().to(option))
+                .route("/result", web::get().to(result))
+                .route("/pending", web::get().to(pending))
+                .wrap(sessions.clone())
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    });
+    let cookie = ask(address, "GET /visit", "").cookie();
+    assert_eq!(ask(address, "GET /option", &cookie).body, "true");
+    faults.outage();
+    let body = |path: &str| -> Answer { ask(address, &format!("GET {path}"), &cookie) };
+    assert_eq!(body("/option").body, "false");
+    assert_eq!(body("/result").body, "503");
+    assert_eq!(body("/pending").body, "503");
+    // Whatever is made of it, no cache keeps it.
+    assert_eq!(body("/option").all("cache-control"), ["no-store"]);
+}
