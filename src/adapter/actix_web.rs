@@ -141,7 +141,7 @@ fn add(effects: &Effects, headers: &mut HeaderMap) {
     for header in effects.headers() {
         let value = HeaderValue::from_str(header.value);
         let (Ok(name), Ok(mut value)) = (header.name.parse(), value) else { continue };
-        value.set_sensitive(header.name == "set-cookie");
+        value.set_sensitive(header.is_secret);
         match header.mode {
             Mode::Append => headers.append(name, value),
             Mode::Replace => drop(headers.insert(name, value)),

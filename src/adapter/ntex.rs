@@ -143,7 +143,7 @@ fn add(effects: &Effects, headers: &mut HeaderMap) {
     for header in effects.headers() {
         let value = HeaderValue::from_str(header.value);
         let (Ok(name), Ok(mut value)) = (header.name.try_into(), value) else { continue };
-        value.set_sensitive(header.name == "set-cookie");
+        value.set_sensitive(header.is_secret);
         match header.mode {
             Mode::Append => headers.append(name, value),
             Mode::Replace => headers.insert(name, value),

@@ -1,27 +1,167 @@
 //! actix-web.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
+use actix_web::cookie::Cookie;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::error::ErrorInternalServerError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, SET_COOKIE};
+use actix_web::http::header::{HeaderValue, SET_COOKIE, VARY};
 use actix_web::middleware::{
     Condition, DefaultHeaders, ErrorHandlerResponse, ErrorHandlers, Logger, Next, NormalizePath,
     from_fn,
 };
 use actix_web::rt::System;
-use actix_web::{App, HttpResponse, HttpServer, ResponseError, web};
+use actix_web::web::{Bytes, Data, Path, Payload, Redirect, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use actix_ws::{Message, MessageStream};
+use futures_util::stream::{self, StreamExt};
 use typed_session::cookie::{Attributes, CookiePolicy};
 use typed_session::store::{ErrorKind, MemoryStore};
-use typed_session::testing::adapter::{Shop, Theme};
+use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Faults, Faulty, Spied, Spy, Verb, When};
-use typed_session::{PendingSession, Rejection, Session, SessionLayer};
+use typed_session::{Error, PendingSession, Rejection, Session, SessionLayer};
 
 use crate::wire::{Answer, ask, listener};
+
+#[test]
+fn actix_web_comes_true() {
+    Suite::new().run(start);
+}
+
+fn start(setup: Setup) -> SocketAddr {
+    serve(move |listener| {
+        let app = move || {
+            let Setup { sessions, themes, stage, .. } = setup.clone();
+            let nested = web::scope("/nested").configure(act_alone).wrap(sessions.clone());
+            App::new()
+                .app_data(Data::new(stage))
+                .service(nested)
+                .configure(routes)
+                .wrap(sessions)
+                .wrap(themes)
+        };
+        Ok(HttpServer::new(app).workers(2).listen_auto_h2c(listener)?.run())
+    })
+}
+
+fn routes(config: &mut ServiceConfig) {
+    config
+        .configure(act_alone)
+        .route("/plain", web::get().to(async || "plain"))
+        .route("/twice", web::get().to(twice))
+        .route("/both", web::get().to(both))
+        .route("/missing", web::get().to(async |_: Session<Missing>| "there is a layer for it"))
+        .route("/cookies", web::get().to(cookies))
+        .route("/fail", web::post().to(fail))
+        .route("/redirect", web::post().to(redirect))
+        .route("/panic", web::post().to(panic))
+        .route("/slow", web::post().to(slow))
+        .route("/stream", web::get().to(stream))
+        .route("/committed", web::get().to(committed))
+        .route("/ws", web::get().to(websocket));
+}
+
+fn act_alone(config: &mut ServiceConfig) {
+    config.route("/act/{action}", web::to(act));
+}
+
+async fn act(
+    stage: Data<Stage>,
+    session: Session<Shop>,
+    action: Path<String>,
+) -> Result<String, Error> {
+    stage.act(&session, &action).await
+}
+
+async fn twice(stage: Data<Stage>, one: Session<Shop>, other: Session<Shop>) -> String {
+    stage.twice(&one, &other)
+}
+
+async fn both(stage: Data<Stage>, shop: Session<Shop>, theme: Session<Theme>) -> String {
+    stage.both(&shop, &theme)
+}
+
+async fn cookies(stage: Data<Stage>, session: Session<Shop>) -> HttpResponse {
+    HttpResponse::Ok()
+        .cookie(Cookie::new("theme", "dark"))
+        .insert_header((VARY, "Accept"))
+        .body(stage.visit(&session))
+}
+
+async fn fail(stage: Data<Stage>, session: Session<Shop>) -> actix_web::Result<String> {
+    stage.visit(&session);
+    Err(ErrorInternalServerError("as the story wants it"))
+}
+
+async fn redirect(stage: Data<Stage>, session: Session<Shop>) -> Redirect {
+    stage.login(&session);
+    Redirect::to("/act/read").see_other()
+}
+
+async fn panic(stage: Data<Stage>, session: Session<Shop>) -> String {
+    stage.visit(&session);
+    panic!("as the story wants it");
+}
+
+async fn slow(stage: Data<Stage>, session: Session<Shop>) -> &'static str {
+    stage.visit(&session);
+    stage.pause().await;
+    "kept"
+}
+
+async fn stream(stage: Data<Stage>, session: Session<Shop>) -> HttpResponse {
+    stage.visit(&session);
+    two_chunks(&stage)
+}
+
+async fn committed(stage: Data<Stage>, session: Session<Shop>) -> Result<HttpResponse, Error> {
+    stage.visit(&session);
+    session.commit().await?;
+    Ok(two_chunks(&stage))
+}
+
+fn two_chunks(stage: &Stage) -> HttpResponse {
+    let pause = stage.pause();
+    let first = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"a")) });
+    let second = stream::once(async move {
+        pause.await;
+        Ok(Bytes::from_static(b"b"))
+    });
+    HttpResponse::Ok().streaming(first.chain(second))
+}
+
+async fn websocket(
+    stage: Data<Stage>,
+    session: Session<Shop>,
+    request: HttpRequest,
+    body: Payload,
+) -> actix_web::Result<HttpResponse> {
+    let (response, socket, messages) = actix_ws::handle(&request, body)?;
+    actix_web::rt::spawn(talk(socket, messages, stage, session));
+    Ok(response)
+}
+
+async fn talk(
+    mut socket: actix_ws::Session,
+    mut messages: MessageStream,
+    stage: Data<Stage>,
+    session: Session<Shop>,
+) {
+    while let Some(Ok(message)) = messages.recv().await {
+        let Message::Text(action) = message else { continue };
+        let answer = stage.act(&session, &action).await;
+        let answer = answer.unwrap_or_else(|_| "error".to_owned());
+        if socket.text(answer).await.is_err() {
+            return;
+        }
+    }
+}
 
 /// Starts a server in a thread of its own; it runs on until the process ends.
 fn serve(server: impl FnOnce(TcpListener) -> io::Result<Server> + Send + 'static) -> SocketAddr {
