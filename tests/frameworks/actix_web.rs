@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::cookie::Cookie;
@@ -23,11 +22,11 @@ use actix_ws::{Message, MessageStream};
 use futures_util::stream::{self, StreamExt};
 use typed_session::cookie::{Attributes, CookiePolicy};
 use typed_session::store::{ErrorKind, MemoryStore};
-use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
-use typed_session::testing::{Faults, Faulty, Spied, Spy, Verb, When};
+use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, TestStore, Theme};
+use typed_session::testing::{Verb, When};
 use typed_session::{Error, PendingSession, Rejection, Session, SessionLayer};
 
-use crate::wire::{Answer, ask, listener};
+use crate::wire::{Answer, ask, listener, sessions, upgrade, visit};
 
 #[test]
 fn actix_web_comes_true() {
@@ -170,25 +169,8 @@ fn serve(server: impl FnOnce(TcpListener) -> io::Result<Server> + Send + 'static
     address
 }
 
-type Store = Spy<Faulty<Arc<MemoryStore>>>;
-
-fn sessions() -> (SessionLayer<Shop, Store>, Spied, Faults) {
-    let faulty = Faulty::new(Arc::new(MemoryStore::new()));
-    let faults = faulty.faults();
-    let store = Spy::new(faulty);
-    let spied = store.handle();
-    (SessionLayer::new(store), spied, faults)
-}
-
-async fn visit(session: Session<Shop>) -> String {
-    count(&session)
-}
-
-fn count(session: &Session<Shop>) -> String {
-    session.update(|shop| {
-        shop.visits += 1;
-        shop.visits.to_string()
-    })
+async fn visited(session: Session<Shop>) -> String {
+    visit(&session)
 }
 
 #[derive(Debug)]
@@ -213,12 +195,12 @@ async fn gate(
     next: Next<impl MessageBody>,
 ) -> actix_web::Result<ServiceResponse<impl MessageBody>> {
     if session.read(|shop| shop.visits) >= 4 {
-        count(&session);
+        visit(&session);
         return Err(Teapot.into());
     }
-    count(&session);
+    visit(&session);
     let response = next.call(request).await?;
-    count(&session);
+    visit(&session);
     Ok(response)
 }
 
@@ -251,7 +233,7 @@ fn middleware_goes_inside_and_outside_of_the_layer() {
     let address = serve(move |listener| {
         let app = move || {
             App::new()
-                .route("/visit", web::get().to(visit))
+                .route("/visit", web::get().to(visited))
                 .wrap(from_fn(gate))
                 .wrap(from_fn(watch))
                 .wrap(DefaultHeaders::new().add(("x-inside", "1")))
@@ -275,13 +257,13 @@ fn middleware_goes_inside_and_outside_of_the_layer() {
 }
 
 /// An application whose middleware inside of the layer fails after it changed the session.
-fn failing(sessions: SessionLayer<Shop, Store>) -> SocketAddr {
+fn failing(sessions: SessionLayer<Shop, TestStore>) -> SocketAddr {
     async fn fail(
         session: Session<Shop>,
         request: ServiceRequest,
         _: Next<BoxBody>,
     ) -> actix_web::Result<ServiceResponse> {
-        count(&session);
+        visit(&session);
         drop(request);
         Err(Teapot.into())
     }
@@ -289,7 +271,7 @@ fn failing(sessions: SessionLayer<Shop, Store>) -> SocketAddr {
         session.read(|shop| shop.visits.to_string())
     }
     async fn err(session: Session<Shop>) -> Result<String, Teapot> {
-        count(&session);
+        visit(&session);
         Err(Teapot)
     }
     serve(move |listener| {
@@ -349,7 +331,7 @@ fn error_handlers_see_what_the_layer_answers() {
     let address = serve(move |listener| {
         let app = move || {
             App::new()
-                .route("/visit", web::get().to(visit))
+                .route("/visit", web::get().to(visited))
                 .wrap(sessions.clone())
                 .wrap(ErrorHandlers::new().handler(StatusCode::SERVICE_UNAVAILABLE, page))
         };
@@ -366,11 +348,11 @@ fn error_handlers_see_what_the_layer_answers() {
 #[test]
 fn a_worker_reads_what_another_has_stored() {
     let (sessions, ..) = sessions();
-    async fn visit(session: Session<Shop>) -> String {
-        format!("{} {:?}", count(&session), std::thread::current().id())
+    async fn visited(session: Session<Shop>) -> String {
+        format!("{} {:?}", visit(&session), std::thread::current().id())
     }
     let address = serve(move |listener| {
-        let app = move || App::new().route("/", web::get().to(visit)).wrap(sessions.clone());
+        let app = move || App::new().route("/", web::get().to(visited)).wrap(sessions.clone());
         Ok(HttpServer::new(app).workers(2).listen(listener)?.run())
     });
     let first = ask(address, "GET /", "");
@@ -391,22 +373,22 @@ fn a_worker_reads_what_another_has_stored() {
 #[test]
 fn a_scope_may_have_sessions_of_its_own() {
     let (sessions, spied, _) = sessions();
-    let (inner, inner_spied, _) = self::sessions();
+    let (inner, inner_spied, _) = crate::wire::sessions();
     let cookie = |name: &'static str| CookiePolicy::new(name, Attributes::default()).unwrap();
     let themes = SessionLayer::<Theme, _>::new(MemoryStore::new()).cookie(cookie("theme"));
     let inner = inner.cookie(cookie("inner"));
     async fn both(shop: Session<Shop>, theme: Session<Theme>) -> String {
         theme.update(|theme| theme.dark = true);
-        count(&shop)
+        visit(&shop)
     }
     let address = serve(move |listener| {
         let app = move || {
             App::new()
-                .route("/visit", web::get().to(visit))
+                .route("/visit", web::get().to(visited))
                 .service(
                     web::scope("/inner")
                         .service(web::resource("/both").wrap(themes.clone()).get(both))
-                        .route("/visit", web::get().to(visit))
+                        .route("/visit", web::get().to(visited))
                         .wrap(inner.clone()),
                 )
                 .wrap(sessions.clone())
@@ -441,7 +423,7 @@ fn an_option_hides_an_outage_and_a_result_does_not() {
     let address = serve(move |listener| {
         let app = move || {
             App::new()
-                .route("/visit", web::get().to(visit))
+                .route("/visit", web::get().to(visited))
                 .route("/option", web::get().to(option))
                 .route("/result", web::get().to(result))
                 .route("/pending", web::get().to(pending))
@@ -458,4 +440,29 @@ fn an_option_hides_an_outage_and_a_result_does_not() {
     assert_eq!(body("/pending").body, "503");
     // Whatever is made of it, no cache keeps it.
     assert_eq!(body("/option").all("cache-control"), ["no-store"]);
+}
+
+#[test]
+fn the_head_of_a_websocket_carries_the_cookie() {
+    let (sessions, ..) = sessions();
+    async fn open(
+        session: Session<Shop>,
+        request: HttpRequest,
+        body: Payload,
+    ) -> actix_web::Result<HttpResponse> {
+        visit(&session);
+        Ok(actix_ws::handle(&request, body)?.0)
+    }
+    let address = serve(move |listener| {
+        let app = move || {
+            App::new()
+                .route("/visit", web::get().to(visited))
+                .route("/ws", web::get().to(open))
+                .wrap(sessions.clone())
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    });
+    let head = upgrade(address, "/ws");
+    assert_eq!(head.status, 101);
+    assert_eq!(ask(address, "GET /visit", &head.cookie()).body, "2");
 }

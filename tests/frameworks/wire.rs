@@ -1,8 +1,15 @@
-//! HTTP/1.1 as bytes, for what is a framework's own; the stories have a client of theirs.
+//! What the tests of a framework's own share: a client that speaks HTTP/1.1 in bytes, a layer. The
+//! stories have theirs.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use typed_session::store::MemoryStore;
+use typed_session::testing::adapter::{Shop, TestStore};
+use typed_session::testing::{Faults, Faulty, Spied, Spy};
+use typed_session::{Session, SessionLayer};
 
 /// A response.
 #[derive(Debug)]
@@ -13,6 +20,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    #[track_caller]
+    fn read(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a response");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, body: body.to_owned(), head: head.to_owned() }
+    }
+
     /// The values of a header, whose name is given in lower case.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
@@ -40,10 +54,43 @@ pub(crate) fn ask(address: SocketAddr, line: &str, cookie: &str) -> Answer {
     stream.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").expect("a response");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, body: body.to_owned(), head: head.to_owned() }
+    Answer::read(&String::from_utf8(bytes).unwrap())
+}
+
+/// Opens a WebSocket, and returns the head of the answer.
+#[track_caller]
+pub(crate) fn upgrade(address: SocketAddr, path: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    Answer::read(&String::from_utf8(head).unwrap())
+}
+
+/// A store that is watched and fails on demand, in a layer.
+pub(crate) fn sessions() -> (SessionLayer<Shop, TestStore>, Spied, Faults) {
+    let faulty = Faulty::new(Arc::new(MemoryStore::new()));
+    let faults = faulty.faults();
+    let store = Spy::new(faulty);
+    let spied = store.handle();
+    (SessionLayer::new(store), spied, faults)
+}
+
+/// Counts a visit, and returns how many there were.
+pub(crate) fn visit(session: &Session<Shop>) -> String {
+    session.update(|shop| {
+        shop.visits += 1;
+        shop.visits.to_string()
+    })
 }
 
 /// A listener on a port that was free.
