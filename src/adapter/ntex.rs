@@ -21,8 +21,8 @@
 //! a response by then; one of a middleware inside gets the headers when it becomes one.
 //!
 //! A WebSocket of ntex's lives inside the handler and sends its 101 by itself, without our headers:
-//! commit by hand, in a session that has its cookie. `Option<Session<T>>` is ntex's own and `None`
-//! for any error, an outage too: take `Result<Session<T>, Rejection>`, or a [`PendingSession`].
+//! commit by hand, in a session that has its cookie. `Option<Session<T>>` is `None` for any error,
+//! an outage too: take `Result<Session<T>, Rejection>`, or a [`PendingSession`].
 
 use ntex::http::{HeaderMap, Payload, StatusCode, header::HeaderValue};
 use ntex::web::{FromRequest, HttpRequest, HttpResponse, State};
@@ -68,7 +68,7 @@ where
         request.extensions_mut().insert(exchange.pending());
         let response = ctx.call(&self.inner, request).await;
         let outcome = exchange.finish().await;
-        let error = match (response, outcome.error) {
+        let source = match (response, outcome.error) {
             (Ok(mut response), error) => {
                 if let Some(error) = error {
                     response = response.error_response(ctx.st(), &error);
@@ -79,23 +79,21 @@ where
             (Err(error), None) => WebError::from_err(error),
             (Err(_), Some(error)) => WebError::from_err(error),
         };
-        // No response is made of it: that needs the request, which is gone.
-        Err(WebError::from_err(Failure { error, effects: outcome.effects }))
+        Err(WebError::from_err(Failure { source, effects: outcome.effects }))
     }
 }
 
-/// An error of a middleware inside, and what its response must carry.
+/// An error that cannot be made a response here, its request being gone, and what that must carry.
 #[derive(Debug, thiserror::Error)]
-#[error("{error}")]
+#[error("{source}")]
 struct Failure<E> {
-    #[source]
-    error: E,
+    source: E,
     effects: Effects,
 }
 
 impl<St, Err, E: WebResponseError<St, Err>> WebResponseError<St, Err> for Failure<E> {
     fn error_response(&self, state: &St) -> HttpResponse {
-        let mut response = self.error.error_response(state);
+        let mut response = self.source.error_response(state);
         add(&self.effects, response.headers_mut());
         response
     }
