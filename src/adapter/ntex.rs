@@ -1,6 +1,6 @@
 //! [`SessionLayer`] as an ntex [`Middleware`], [`Session`] as an extractor.
 //!
-//! ```
+//! ```no_run
 //! use ntex::web::{self, App, HttpServer};
 //! # use typed_session::{Session, SessionData, SessionLayer, store::MemoryStore};
 //! # #[derive(Default, serde::Serialize, serde::Deserialize)]
