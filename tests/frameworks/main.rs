@@ -10,11 +10,15 @@ use tokio::runtime;
 mod actix_web;
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "hyper")]
+mod hyper;
 #[cfg(feature = "ntex")]
 mod ntex;
 mod versions;
 #[cfg(any(feature = "actix-web", feature = "ntex"))]
 mod wire;
+#[cfg(feature = "axum")]
+mod wrong;
 
 /// Serves on a socket of this machine until the process ends: for frameworks that run wherever
 /// tokio does.

@@ -35,19 +35,20 @@ stories! {
     Fields: "Several `Cookie` fields are one list.",
     Bytes: "Bytes of other cookies that are no UTF-8 do no harm.",
     LongFields: "A `Cookie` field of 64 KiB is read, or the request is refused; the next request works.",
+    OtherTransports: "An id is accepted by the transport that the layer was set to, and by no other.",
     OwnHeaders: "The handler's own `Set-Cookie` and `Vary` stay.",
-    NoStore: "With every cookie goes `Cache-Control: no-store`.",
-    Vary: "A response that was made of the session has `Vary: Cookie`, also if it only reads.",
+    NoStore: "With every new id goes `Cache-Control: no-store`.",
+    Vary: "A response that was made of the session has a `Vary` with the header that carries the id, also if it only reads.",
     Removal: "The cookie is removed with the attributes that it was set with.",
     StaySignedIn: "Who stays signed in has a cookie with a `Max-Age`, which outlives the browser.",
     OldCookie: "The cookie of before the login reads nothing, writes nothing, and gets no new cookie.",
     ErrorResponse: "What was changed before the handler fails is kept, and its cookie is sent: also that of a login.",
     NotFound: "A request for which there is no route is answered as ever, and costs no store call.",
     Redirect: "The cookie of a login is on the redirect that follows.",
+    HangUp: "A client that hangs up leaves nothing half done; later requests work.",
     Panic: "A handler that panics stores nothing; the session and the application live on.",
     Stream: "The cookie is in the head of a streamed response, and the session is stored before the head leaves.",
     CommittedStream: "A handler may commit before it streams, and say an error instead.",
-    HangUp: "A client that hangs up leaves nothing half done; later requests work.",
     TwoLayers: "Two layers with different data and different cookies do not meet.",
     Nested: "The layer around routes that it is around already is harmless.",
     MissingLayer: "An argument for which there is no layer is a 500 that says what to do.",
@@ -71,5 +72,18 @@ impl Story {
             Self::Socket | Self::SocketLogin => Some(Feature::WebSocket),
             _ => None,
         }
+    }
+
+    /// Whether it is about cookies alone.
+    pub(super) const fn is_of_cookies(self) -> bool {
+        matches!(
+            self,
+            Self::Tossing
+                | Self::Fields
+                | Self::Bytes
+                | Self::LongFields
+                | Self::Removal
+                | Self::StaySignedIn
+        )
     }
 }
