@@ -19,7 +19,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn routes(routes: &mut ServiceConfig) {
+fn routes(routes: &mut ServiceConfig<()>) {
     routes
         .route("/", get().to(async |s: Session<Shop>| answer(s.read(pages::home))))
         .route("/visit", post().to(visit))
