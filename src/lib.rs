@@ -80,6 +80,8 @@
 //! | `poem` | [`SessionLayer`] as a middleware of poem 3, `Session<T>` as an extractor |
 //! | `salvo` | [`SessionLayer`] as a handler to hoop of salvo 1, `Session<T>` as an extractor |
 //! | `viz` | [`SessionLayer`] as a transform of viz 0.11, `Session<T>` as an extractor |
+//! | `actix-web` | [`SessionLayer`] as a `Transform` of actix-web 4, `Session<T>` as an extractor |
+//! | `ntex` | [`SessionLayer`] as a `Middleware` of ntex 4, `Session<T>` as an extractor; from Rust 1.97 |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
 //! | `postgres` | `store::PostgresStore`, on a pool of sqlx 0.9 |
 //! | `mysql` | `store::MySqlStore`, for MySQL and MariaDB, on a pool of sqlx 0.9 |
@@ -202,6 +204,8 @@ pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 // What an adapter needs, and the adapters.
 #[cfg(feature = "poem")]
 pub use crate::adapter::poem::SessionEndpoint;
+#[cfg(any(feature = "actix-web", feature = "ntex"))]
+pub use crate::adapter::middleware::SessionMiddleware;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
 #[cfg(feature = "viz")]

@@ -7,6 +7,8 @@ mod actix_web;
 mod axum;
 #[cfg(any(feature = "tower", feature = "poem", feature = "salvo", feature = "viz"))]
 mod http;
+#[cfg(any(feature = "actix-web", feature = "ntex"))]
+pub(crate) mod middleware;
 #[cfg(feature = "ntex")]
 mod ntex;
 #[cfg(feature = "poem")]

@@ -1,1 +1,150 @@
-//! [`Session`](crate::Session) as an ntex extractor.
+//! [`SessionLayer`] as an ntex [`Middleware`], [`Session`] as an extractor.
+//!
+//! ```no_run
+//! use ntex::web::{self, App, HttpServer};
+//! # use typed_session::{Session, SessionData, SessionLayer, store::MemoryStore};
+//! # #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! # struct Visits { count: u64 }
+//! # impl SessionData for Visits {}
+//! async fn visit(session: Session<Visits>) -> String {
+//!     session.update(|visits| { visits.count += 1; format!("visit {}", visits.count) })
+//! }
+//!
+//! // Outside of the closure, which makes an application for each worker.
+//! let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new());
+//! HttpServer::new(async move |_| {
+//!     App::new().middleware(sessions.clone()).route("/", web::post().to(visit))
+//! });
+//! ```
+//!
+//! What is added after the layer is inside of it, and may use the session too. A handler's `Err` is
+//! a response by then; one of a middleware inside gets the headers when it becomes one.
+//!
+//! A WebSocket of ntex's lives inside the handler and sends its 101 by itself, without our headers:
+//! commit by hand, in a session that has its cookie. `Option<Session<T>>` is `None` for any error,
+//! an outage too: take `Result<Session<T>, Rejection>`, or a [`PendingSession`].
+
+use ntex::http::{HeaderMap, Payload, StatusCode, header::HeaderValue};
+use ntex::web::{FromRequest, HttpRequest, HttpResponse, State};
+use ntex::web::{WebError, WebRequest, WebResponse, WebResponseError};
+use ntex::{Ctx, Middleware, Service, forward_bind, forward_ready, forward_shutdown};
+
+use crate::adapter::middleware::SessionMiddleware;
+use crate::data::SessionData;
+use crate::effects::{Effects, Mode};
+use crate::error::{Error, Rejection};
+use crate::layer::SessionLayer;
+use crate::session::{PendingSession, Session};
+use crate::store::Store;
+
+impl<T: SessionData, S: Store, I, St> Middleware<I, St> for SessionLayer<T, S> {
+    type Service = SessionMiddleware<T, S, I>;
+
+    fn create(&self, _: &St, inner: I) -> Self::Service {
+        SessionMiddleware { layer: self.clone(), inner }
+    }
+}
+
+impl<T: SessionData, S: Store, I, St, In> Service<St, WebRequest<In>> for SessionMiddleware<T, S, I>
+where
+    I: Service<St, WebRequest<In>, Res = WebResponse>,
+    I::Error: WebResponseError<St, St::Error>,
+    St: State,
+{
+    type Res = WebResponse;
+    type Error = WebError<St, St::Error>;
+
+    forward_bind!(St, inner);
+    forward_ready!(St, inner, WebError::from_err);
+    forward_shutdown!(St, inner);
+
+    async fn call(
+        &self,
+        request: WebRequest<In>,
+        ctx: Ctx<'_, Self, St>,
+    ) -> Result<WebResponse, Self::Error> {
+        let values = request.headers().get_all(self.layer.request_header());
+        let exchange = self.layer.open(values.map(HeaderValue::as_bytes));
+        request.extensions_mut().insert(exchange.pending());
+        let response = ctx.call(&self.inner, request).await;
+        let outcome = exchange.finish().await;
+        let source = match (response, outcome.error) {
+            (Ok(mut response), error) => {
+                if let Some(error) = error {
+                    response = response.error_response(ctx.st(), &error);
+                }
+                add(&outcome.effects, response.headers_mut());
+                return Ok(response);
+            }
+            (Err(error), None) => WebError::from_err(error),
+            (Err(_), Some(error)) => WebError::from_err(error),
+        };
+        Err(WebError::from_err(Failure { source, effects: outcome.effects }))
+    }
+}
+
+/// An error that cannot be made a response here, its request being gone, and what that must carry.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+struct Failure<E> {
+    source: E,
+    effects: Effects,
+}
+
+impl<St, Err, E: WebResponseError<St, Err>> WebResponseError<St, Err> for Failure<E> {
+    fn error_response(&self, state: &St) -> HttpResponse {
+        let mut response = self.source.error_response(state);
+        add(&self.effects, response.headers_mut());
+        response
+    }
+}
+
+/// Loads the session, once a request; a request whose handler has no such argument costs no call.
+impl<T: SessionData, St> FromRequest<St> for Session<T> {
+    type Error = Rejection;
+
+    async fn from_request(_: &St, req: &HttpRequest, _: &mut Payload) -> Result<Self, Rejection> {
+        let pending = PendingSession::found(req.extensions().get())?;
+        Ok(pending.load().await?)
+    }
+}
+
+/// The session that nobody has asked for, for a handler that decides later whether it loads it.
+impl<T: SessionData, St> FromRequest<St> for PendingSession<T> {
+    type Error = Rejection;
+
+    async fn from_request(_: &St, req: &HttpRequest, _: &mut Payload) -> Result<Self, Rejection> {
+        Self::found(req.extensions().get())
+    }
+}
+
+impl<St, Err> WebResponseError<St, Err> for Rejection {
+    fn error_response(&self, _: &St) -> HttpResponse {
+        sentence(self.status(), self.public_message())
+    }
+}
+
+/// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
+impl<St, Err> WebResponseError<St, Err> for Error {
+    fn error_response(&self, _: &St) -> HttpResponse {
+        sentence(self.status(), self.public_message())
+    }
+}
+
+/// Answers with a status and a sentence.
+fn sentence(status: u16, text: &'static str) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::builder(status).content_type("text/plain; charset=utf-8").body(text)
+}
+
+fn add(effects: &Effects, headers: &mut HeaderMap) {
+    for header in effects.headers() {
+        let value = HeaderValue::from_str(header.value);
+        let (Ok(name), Ok(mut value)) = (header.name.try_into(), value) else { continue };
+        value.set_sensitive(header.is_secret);
+        match header.mode {
+            Mode::Append => headers.append(name, value),
+            Mode::Replace => headers.insert(name, value),
+        }
+    }
+}

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::runtime;
 
+#[cfg(feature = "actix-web")]
+mod actix_web;
 #[cfg(feature = "axum")]
 mod axum;
 #[cfg(feature = "hyper")]
@@ -16,9 +18,13 @@ mod loopback;
 mod poem;
 #[cfg(feature = "salvo")]
 mod salvo;
-mod versions;
 #[cfg(feature = "viz")]
 mod viz;
+#[cfg(feature = "ntex")]
+mod ntex;
+mod versions;
+#[cfg(any(feature = "actix-web", feature = "ntex"))]
+mod wire;
 #[cfg(feature = "axum")]
 mod wrong;
 
