@@ -1,2 +1,5 @@
 //! Every adapter against its real framework.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+#[cfg(feature = "rocket")]
+mod rocket;

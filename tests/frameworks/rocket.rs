@@ -1,0 +1,526 @@
+//! rocket.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use rocket::config::{Config, LogLevel, Shutdown};
+use rocket::fairing::AdHoc;
+use rocket::http::{CookieJar, Header, Status};
+use rocket::local::asynchronous::Client;
+use rocket::request::{FromRequest, Outcome};
+use rocket::response::stream::TextStream;
+use rocket::response::{Redirect, Responder};
+use rocket::{Build, Request, Rocket, State, catch, catchers, get, post, routes};
+use rocket_ws::{Channel, Message, WebSocket};
+use serde::{Deserialize, Serialize};
+use typed_session::store::{ErrorKind, MemoryStore};
+use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, TestStore, Theme};
+use typed_session::testing::{Faults, Faulty, Spied, Spy, Verb, When};
+use typed_session::{Error, PendingSession, Rejection, Session, SessionData, SessionLayer};
+
+// ---- The stories.
+
+/// Starts the application of the stories.
+fn start(setup: Setup) -> SocketAddr {
+    let Setup { sessions, themes, stage, .. } = setup;
+    let act = routes![read, act];
+    let others = routes![
+        plain, twice, both, missing, cookies, fail, redirect, panic, slow, stream, committed, ws
+    ];
+    // Fairings are around all routes, so that a nested scope can only attach the layer again.
+    let app = rocket().attach(sessions.clone()).attach(themes).attach(sessions).manage(stage);
+    serve(app.mount("/", others).mount("/", act.clone()).mount("/nested", act))
+}
+
+#[get("/act/<action>")]
+async fn read(s: Session<Shop>, action: &str, stage: &State<Stage>) -> Result<String, Error> {
+    stage.act(&s, action).await
+}
+
+#[post("/act/<action>")]
+async fn act(s: Session<Shop>, action: &str, stage: &State<Stage>) -> Result<String, Error> {
+    stage.act(&s, action).await
+}
+
+#[get("/plain")]
+fn plain() -> &'static str {
+    "plain"
+}
+
+#[get("/twice")]
+fn twice(one: Session<Shop>, other: Session<Shop>, stage: &State<Stage>) -> String {
+    stage.twice(&one, &other)
+}
+
+#[get("/both")]
+fn both(shop: Session<Shop>, theme: Session<Theme>, stage: &State<Stage>) -> String {
+    stage.both(&shop, &theme)
+}
+
+/// Hides the session from rocket, which does not launch such an application.
+struct Hidden;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Hidden {
+    type Error = Rejection;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
+        request.guard::<Session<Missing>>().await.map(|_| Self)
+    }
+}
+
+#[get("/missing")]
+fn missing(_hidden: Hidden) {}
+
+#[derive(Responder)]
+struct Varied(String, Header<'static>);
+
+#[get("/cookies")]
+fn cookies(s: Session<Shop>, jar: &CookieJar<'_>, stage: &State<Stage>) -> Varied {
+    jar.add(("theme", "dark"));
+    Varied(stage.visit(&s), Header::new("Vary", "Accept"))
+}
+
+#[post("/fail")]
+fn fail(s: Session<Shop>, stage: &State<Stage>) -> Status {
+    stage.visit(&s);
+    Status::InternalServerError
+}
+
+#[post("/redirect")]
+fn redirect(s: Session<Shop>, stage: &State<Stage>) -> Redirect {
+    stage.login(&s);
+    Redirect::to("/act/read")
+}
+
+#[post("/panic")]
+fn panic(s: Session<Shop>, stage: &State<Stage>) {
+    stage.visit(&s);
+    panic!("as asked");
+}
+
+#[post("/slow")]
+async fn slow(s: Session<Shop>, stage: &State<Stage>) -> &'static str {
+    stage.visit(&s);
+    stage.pause().await;
+    "kept"
+}
+
+#[get("/stream")]
+fn stream(s: Session<Shop>, stage: &State<Stage>) -> TextStream![&'static str] {
+    stage.visit(&s);
+    chunks(stage.inner().clone())
+}
+
+#[get("/committed")]
+async fn committed(
+    s: Session<Shop>,
+    stage: &State<Stage>,
+) -> Result<TextStream![&'static str], Error> {
+    stage.visit(&s);
+    s.commit().await?;
+    Ok(chunks(stage.inner().clone()))
+}
+
+fn chunks(stage: Stage) -> TextStream![&'static str] {
+    TextStream! {
+        yield "a";
+        stage.pause().await;
+        yield "b";
+    }
+}
+
+#[get("/ws")]
+fn ws(s: Session<Shop>, ws: WebSocket, stage: &State<Stage>) -> Channel<'static> {
+    use futures_util::{SinkExt, StreamExt};
+
+    let stage = stage.inner().clone();
+    ws.channel(move |mut socket| {
+        Box::pin(async move {
+            while let Some(message) = socket.next().await {
+                let Message::Text(action) = message? else { continue };
+                let answer = stage.act(&s, action.as_str()).await;
+                let answer = answer.unwrap_or_else(|_| "error".to_owned());
+                socket.send(Message::Text(answer.into())).await?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// A rocket that is silent and leaves signals alone.
+fn rocket() -> Rocket<Build> {
+    rocket::custom(Config {
+        port: 0,
+        address: Ipv4Addr::LOCALHOST.into(),
+        log_level: LogLevel::Off,
+        shutdown: Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() },
+        ..Config::debug_default()
+    })
+}
+
+/// Serves on a thread of its own, for as long as the process lives.
+fn serve(rocket: Rocket<Build>) -> SocketAddr {
+    let (sender, receiver) = mpsc::channel();
+    let tell = AdHoc::on_liftoff("the port", move |rocket| {
+        Box::pin(async move {
+            let _ = sender.send(rocket.config().port);
+        })
+    });
+    thread::spawn(move || rocket::execute(rocket.attach(tell).launch()));
+    (Ipv4Addr::LOCALHOST, receiver.recv().unwrap()).into()
+}
+
+// ---- What is rocket's own.
+
+type Sessions = SessionLayer<Shop, TestStore>;
+
+struct App {
+    address: SocketAddr,
+    spied: Spied,
+    faults: Faults,
+}
+
+fn sessions() -> (Sessions, Spied, Faults) {
+    let faulty = Faulty::new(Arc::new(MemoryStore::new()));
+    let faults = faulty.faults();
+    let store = Spy::new(faulty);
+    let spied = store.handle();
+    (SessionLayer::new(store), spied, faults)
+}
+
+/// An application with sessions; `build` adds the routes.
+fn app(build: impl FnOnce(Rocket<Build>) -> Rocket<Build>) -> App {
+    let (sessions, spied, faults) = sessions();
+    let address = serve(build(rocket().attach(sessions).manage(Stage::default())));
+    App { address, spied, faults }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl App {
+    fn get(&self, path: &str, fields: &[&[u8]]) -> Answer {
+        self.send("GET", path, fields)
+    }
+
+    /// Sends a request with these header fields.
+    fn send(&self, method: &str, path: &str, fields: &[&[u8]]) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n").into_bytes();
+        for field in fields {
+            request.extend_from_slice(field);
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"Connection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(&request).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    /// Visits, and returns the `Cookie` field for the next request.
+    fn visitor(&self) -> String {
+        let answer = self.send("POST", "/act/visit", &[]);
+        self.spied.take();
+        format!("Cookie: {}", answer.cookie().unwrap())
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.find(|field| field.0.eq_ignore_ascii_case(name)).map(|field| field.1)
+    }
+
+    fn cookie(&self) -> Option<&str> {
+        self.header("set-cookie").and_then(|value| value.split(';').next())
+    }
+
+    #[track_caller]
+    fn is_sentence(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert!(self.body.contains("session") || self.body.contains("Session"), "{}", self.body);
+        assert!(!self.body.contains("Rocket"), "{}", self.body);
+        assert_eq!(self.header("content-length"), Some(&*self.body.len().to_string()));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+    }
+}
+
+#[catch(503)]
+fn unavailable() -> &'static str {
+    "the application's own page"
+}
+
+#[catch(default)]
+fn other(status: Status, _: &Request<'_>) -> String {
+    format!("the application's page for {}", status.code)
+}
+
+#[post("/transact")]
+async fn transact(session: Session<Shop>) -> Result<(), Error> {
+    session.transact(|shop| shop.visits += 1).await
+}
+
+#[test]
+fn a_guard_that_fails_is_answered_by_the_sentence() {
+    let app = app(|rocket| rocket.mount("/", routes![read, act]));
+    let cookie = app.visitor();
+    app.faults.outage();
+    let answer = app.get("/act/read", &[cookie.as_bytes()]);
+    answer.is_sentence(503);
+    assert_eq!(answer.cookie(), None);
+    // rocket would prefer JSON now.
+    app.get("/act/read", &[cookie.as_bytes(), b"Accept: application/json"]).is_sentence(503);
+    app.faults.clear();
+    assert_eq!(app.get("/act/read", &[cookie.as_bytes()]).body, "1");
+}
+
+#[test]
+fn an_error_of_a_handler_is_answered_by_the_sentence() {
+    let app = app(|rocket| rocket.mount("/", routes![act, transact]));
+    let cookie = app.visitor();
+    app.faults.every(Verb::Replace, ErrorKind::Unavailable, When::Before);
+    app.send("POST", "/transact", &[cookie.as_bytes()]).is_sentence(503);
+}
+
+#[test]
+fn a_catcher_of_the_application_wins() {
+    let app = app(|rocket| {
+        rocket
+            .mount("/", routes![act, transact])
+            .mount("/other", routes![read])
+            .register("/other", catchers![other])
+            .register("/act", catchers![unavailable])
+            .register("/transact", catchers![unavailable])
+    });
+    let cookie = app.visitor();
+    app.faults.outage();
+    for path in ["/transact", "/act/visit"] {
+        let answer = app.send("POST", path, &[cookie.as_bytes()]);
+        assert_eq!((answer.status, &*answer.body), (503, "the application's own page"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
+    let answer = app.get("/other/act/read", &[cookie.as_bytes()]);
+    assert_eq!((answer.status, &*answer.body), (503, "the application's page for 503"));
+}
+
+#[test]
+fn a_catcher_of_another_path_or_status_does_not_count() {
+    let app = app(|rocket| {
+        let rocket = rocket.mount("/", routes![read, act]);
+        rocket.register("/elsewhere", catchers![other]).register("/", catchers![not_found])
+    });
+    let cookie = app.visitor();
+    app.faults.outage();
+    app.get("/act/read", &[cookie.as_bytes()]).is_sentence(503);
+}
+
+#[catch(404)]
+async fn not_found(request: &Request<'_>) -> Result<String, Status> {
+    let session = request.guard::<Session<Shop>>().await.succeeded();
+    let session = session.ok_or(Status::ServiceUnavailable)?;
+    Ok(format!("visit {}", Stage::default().visit(&session)))
+}
+
+#[test]
+fn a_catcher_can_use_the_session() {
+    let app = app(|rocket| rocket.register("/", catchers![not_found]));
+    let first = app.get("/nowhere", &[]);
+    assert_eq!((first.status, &*first.body), (404, "visit 1"));
+    let cookie = format!("Cookie: {}", first.cookie().unwrap());
+    assert_eq!(app.get("/nowhere", &[cookie.as_bytes()]).body, "visit 2");
+}
+
+#[test]
+fn what_is_lost_at_the_end_is_not_for_catchers() {
+    let app = app(|rocket| {
+        rocket.mount("/", routes![read, act, cookies]).register("/", catchers![other])
+    });
+    let cookie = app.visitor();
+    app.faults.every(Verb::Replace, ErrorKind::Unavailable, When::Before);
+    let answer = app.get("/cookies", &[cookie.as_bytes()]);
+    answer.is_sentence(503);
+    assert!(!answer.head.contains("theme"), "{}", answer.head);
+    assert_eq!(answer.header("vary"), Some("Cookie"));
+}
+
+#[get("/ranked", rank = 1)]
+fn forwards(session: Session<Shop>, _never: Never, stage: &State<Stage>) -> String {
+    stage.visit(&session)
+}
+
+struct Never;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Never {
+    type Error = ();
+
+    /// Changes the session, and leaves the request to the next route.
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        let session = request.guard::<Session<Shop>>().await.succeeded().unwrap();
+        Stage::default().visit(&session);
+        Outcome::Forward(Status::Unauthorized)
+    }
+}
+
+#[get("/ranked", rank = 2)]
+fn ranked(session: Session<Shop>, stage: &State<Stage>) -> String {
+    stage.visit(&session)
+}
+
+#[get("/forwarded")]
+fn forwarded(_never: Never) {}
+
+#[test]
+fn routes_that_forward_share_the_session() {
+    let app = app(|rocket| rocket.mount("/", routes![read, act, forwards, ranked, forwarded]));
+    let cookie = app.visitor();
+    assert_eq!(app.get("/ranked", &[cookie.as_bytes()]).body, "3");
+    assert_eq!(app.spied.take(), [Verb::Load, Verb::Replace]);
+    // Also where no route is left.
+    assert_eq!(app.get("/forwarded", &[cookie.as_bytes()]).status, 401);
+    assert_eq!(app.get("/act/read", &[cookie.as_bytes()]).body, "4");
+}
+
+#[get("/option")]
+fn option(session: Option<Session<Shop>>) -> String {
+    session.map_or("none".into(), |s| s.read(|shop| shop.visits.to_string()))
+}
+
+#[get("/result")]
+fn result(session: Result<Session<Shop>, Rejection>) -> Result<String, Rejection> {
+    session.map(|s| s.read(|shop| shop.visits.to_string()))
+}
+
+#[get("/handled")]
+fn handled(session: Result<Session<Shop>, Rejection>) -> Result<&'static str, String> {
+    match session {
+        Ok(_) => Ok("session"),
+        Err(rejection) => Err(format!("handled {}", rejection.status())),
+    }
+}
+
+#[get("/pending")]
+async fn pending(session: PendingSession<Shop>) -> (Status, String) {
+    match session.load().await {
+        Ok(session) => (Status::Ok, session.read(|shop| shop.visits.to_string())),
+        Err(error) => (Status::new(error.status()), "no session just now".to_owned()),
+    }
+}
+
+#[test]
+fn a_handler_can_take_the_failure() {
+    let app = app(|rocket| rocket.mount("/", routes![act, option, result, handled, pending]));
+    let cookie = app.visitor();
+    for path in ["/option", "/result", "/pending"] {
+        assert_eq!(app.get(path, &[cookie.as_bytes()]).body, "1", "{path}");
+    }
+    app.faults.outage();
+    assert_eq!(app.get("/option", &[cookie.as_bytes()]).body, "none");
+    app.get("/result", &[cookie.as_bytes()]).is_sentence(503);
+    assert_eq!(app.get("/handled", &[cookie.as_bytes()]).body, "handled 503");
+    let answer = app.get("/pending", &[cookie.as_bytes()]);
+    assert_eq!((answer.status, &*answer.body), (503, "no session just now"));
+}
+
+#[test]
+fn a_pending_session_costs_no_store_call() {
+    #[get("/ignored")]
+    fn ignored(_session: PendingSession<Shop>) {}
+
+    let app = app(|rocket| rocket.mount("/", routes![act, ignored]));
+    let cookie = app.visitor();
+    let answer = app.get("/ignored", &[cookie.as_bytes()]);
+    assert_eq!((answer.status, answer.header("vary")), (200, None));
+    assert_eq!(app.spied.take(), []);
+}
+
+#[test]
+fn later_fairings_see_the_headers() {
+    let app = app(|rocket| {
+        let see = AdHoc::on_response("see", |_, response| {
+            Box::pin(async move {
+                let cookies = response.headers().get("set-cookie").count().to_string();
+                response.set_raw_header("x-cookies", cookies);
+            })
+        });
+        rocket.attach(see).mount("/", routes![act])
+    });
+    assert_eq!(app.send("POST", "/act/visit", &[]).header("x-cookies"), Some("1"));
+}
+
+/// rocket drops header fields that are not UTF-8 before any fairing sees them.
+#[test]
+fn a_field_that_is_not_utf8_hides_its_cookies_and_no_others() {
+    let app = app(|rocket| rocket.mount("/", routes![read, act]));
+    let cookie = app.visitor();
+    let foreign = b"Cookie: theme=\xff".as_slice();
+    assert_eq!(app.get("/act/read", &[foreign, cookie.as_bytes()]).body, "1");
+    let joined = [cookie.as_bytes(), b"; theme=\xff"].concat();
+    assert_eq!(app.get("/act/read", &[&joined]).body, "0");
+}
+
+#[tokio::test]
+async fn an_application_without_the_layer_does_not_launch() {
+    #[derive(Default, Deserialize, Serialize)]
+    struct Other;
+    impl SessionData for Other {}
+
+    #[get("/")]
+    fn loaded(_session: Session<Other>) {}
+
+    #[get("/")]
+    fn optional(_session: Option<Session<Other>>) {}
+
+    for routes in [routes![loaded], routes![optional]] {
+        let rocket = || rocket().attach(sessions().0).mount("/", routes.clone());
+        let error = rocket().ignite().await.unwrap_err();
+        assert!(matches!(error.kind(), rocket::error::ErrorKind::SentinelAborts(_)));
+        let layer = SessionLayer::<Other, _>::new(MemoryStore::new());
+        rocket().attach(layer).ignite().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_a_layer_attached_twice_the_last_one_counts() {
+    let ((first, unused, _), (second, used, _)) = (sessions(), sessions());
+    let themes = SessionLayer::<Theme, _>::new(MemoryStore::new());
+    let app = rocket().attach(first).attach(themes).attach(second).manage(Stage::default());
+    let client = Client::untracked(app.mount("/", routes![both])).await.unwrap();
+    let response = client.get("/both").dispatch().await;
+    assert_eq!(response.headers().get("set-cookie").count(), 2);
+    assert_eq!((unused.take(), used.take()), (vec![], vec![Verb::Insert]));
+}
+
+/// The local client keeps cookies where no header is.
+#[tokio::test]
+async fn the_local_client_has_sessions() {
+    let app = rocket().attach(sessions().0).manage(Stage::default());
+    let client = Client::tracked(app.mount("/", routes![read, act])).await.unwrap();
+    let request = client.post("/act/visit");
+    assert_eq!(request.clone().dispatch().await.into_string().await.unwrap(), "1");
+    let second = client.post("/act/visit").dispatch().await;
+    assert_eq!(second.into_string().await.unwrap(), "2");
+    // A copy shares the local cache with its original; its session is its own.
+    assert_eq!(request.dispatch().await.into_string().await.unwrap(), "1");
+    client.post("/act/logout").dispatch().await;
+    assert_eq!(client.get("/act/read").dispatch().await.into_string().await.unwrap(), "0");
+}
+
+#[tokio::test]
+async fn a_login_is_answered_by_a_cookie_that_the_client_takes() {
+    let app = rocket().attach(sessions().0).manage(Stage::default());
+    let client = Client::tracked(app.mount("/", routes![read, act])).await.unwrap();
+    client.post("/act/login").dispatch().await;
+    let user = client.get("/act/user").dispatch().await;
+    assert_eq!(user.into_string().await.unwrap(), "bob");
+}
