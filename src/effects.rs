@@ -1,52 +1,81 @@
 //! What must be done to a response.
 
+use std::borrow::Cow;
+use std::fmt;
+
 /// What must be done to the response: the headers that the session asks for.
 ///
 /// An adapter copies them and decides nothing.
 #[derive(Clone, Default, Eq, PartialEq)]
 #[must_use = "without these headers the client never learns of its session"]
 pub struct Effects {
-    /// The one `Set-Cookie`, if any.
-    pub(crate) set_cookie: Option<String>,
+    /// What hands out an id or takes it back, if anything.
+    pub(crate) id: Option<IdHeader>,
     /// The response says that something failed, which is not for a cache.
     pub(crate) failed: bool,
-    /// The response depends on the request's cookies.
-    pub(crate) vary: bool,
+    /// The response depends on the request's id: the header that carries it.
+    pub(crate) vary: Option<Cow<'static, str>>,
     /// The session was ended: the value of `Clear-Site-Data`, if asked for.
     pub(crate) clear_site_data: Option<&'static str>,
 }
 
+/// The header that hands an id to the client, or takes it back.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct IdHeader {
+    /// In lower case.
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) value: String,
+}
+
+impl IdHeader {
+    pub(crate) const fn set_cookie(value: String) -> Self {
+        Self { name: Cow::Borrowed(SET_COOKIE), value }
+    }
+
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, value: String) -> Self {
+        Self { name: name.into(), value }
+    }
+
+    /// Cookies of the handler's stay beside ours; of another header there is one.
+    pub(crate) fn mode(&self) -> Mode {
+        if self.name == SET_COOKIE { Mode::Append } else { Mode::Replace }
+    }
+}
+
+const SET_COOKIE: &str = "set-cookie";
+
 impl Effects {
     pub(crate) const NONE: Self =
-        Self { set_cookie: None, failed: false, vary: false, clear_site_data: None };
+        Self { id: None, failed: false, vary: None, clear_site_data: None };
 
     /// Returns the headers to set, at most four.
     ///
-    /// With every `Set-Cookie`, and with every failure, goes `Cache-Control:
-    /// no-store` (OWASP ASVS 5.0, 14.3.2), and as soon as the session was asked
-    /// for, `Vary: Cookie`.
+    /// With every id, and with every failure, goes `Cache-Control: no-store`
+    /// (OWASP ASVS 5.0, 14.3.2), and as soon as the session was asked for, `Vary`
+    /// with the name of the request header that carries the id.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
-        let set_cookie = self.set_cookie.as_deref();
-        let set_cookie =
-            set_cookie.map(|value| Header { name: "set-cookie", value, mode: Mode::Append });
-        let [cache_control, vary, clear_site_data] = self.fixed_headers();
-        [set_cookie, cache_control, vary, clear_site_data].into_iter().flatten()
+        let id = self.id.as_ref().map(|id| Header {
+            name: &id.name,
+            value: &id.value,
+            mode: id.mode(),
+            is_secret: true,
+        });
+        let vary = self.vary.as_deref().map(|value| Header {
+            name: "vary",
+            value,
+            mode: Mode::Append,
+            is_secret: false,
+        });
+        let [cache_control, clear_site_data] = self.fixed_headers();
+        [id, cache_control, vary, clear_site_data].into_iter().flatten()
     }
 
-    /// All of them but `Set-Cookie`.
-    pub(crate) fn fixed_headers(&self) -> [Option<Header<'static>>; 3] {
+    /// Those whose values are no request's.
+    pub(crate) fn fixed_headers(&self) -> [Option<Header<'static>>; 2] {
+        let replace = |name, value| Header { name, value, mode: Mode::Replace, is_secret: false };
         [
-            (self.set_cookie.is_some() || self.failed).then_some(Header {
-                name: "cache-control",
-                value: "no-store",
-                mode: Mode::Replace,
-            }),
-            self.vary.then_some(Header { name: "vary", value: "Cookie", mode: Mode::Append }),
-            self.clear_site_data.map(|value| Header {
-                name: "clear-site-data",
-                value,
-                mode: Mode::Replace,
-            }),
+            (self.id.is_some() || self.failed).then(|| replace("cache-control", "no-store")),
+            self.clear_site_data.map(|value| replace("clear-site-data", value)),
         ]
     }
 
@@ -57,7 +86,7 @@ impl Effects {
     /// It holds the id. It belongs into the response and nowhere else.
     #[must_use]
     pub fn set_cookie(&self) -> Option<&str> {
-        self.set_cookie.as_deref()
+        self.id.as_ref().filter(|id| id.name == SET_COOKIE).map(|id| &*id.value)
     }
 
     /// Tells whether there is nothing to do.
@@ -68,10 +97,10 @@ impl Effects {
 }
 
 /// Shows no id.
-impl std::fmt::Debug for Effects {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Effects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Effects")
-            .field("set_cookie", &self.set_cookie.as_ref().map(|_| ".."))
+            .field("id", &self.id.as_ref().map(|id| &id.name))
             .field("failed", &self.failed)
             .field("vary", &self.vary)
             .field("clear_site_data", &self.clear_site_data)
@@ -84,15 +113,18 @@ impl std::fmt::Debug for Effects {
 pub struct Header<'a> {
     /// Its name, in lower case.
     pub name: &'a str,
-    /// Its value: visible ASCII and spaces.
+    /// Its value: visible ASCII and spaces. It may be empty.
     pub value: &'a str,
     /// What becomes of headers of that name that the response has.
     pub mode: Mode,
+    /// It holds an id, so mark it as sensitive where the framework can: it is then
+    /// neither logged nor kept in HTTP/2's table of headers.
+    pub is_secret: bool,
 }
 
 /// Shows no value: it may hold an id.
-impl std::fmt::Debug for Header<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Header<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Header")
             .field("name", &self.name)
             .field("mode", &self.mode)
@@ -117,17 +149,17 @@ mod tests {
     fn nothing_to_do_is_seen_as_such() {
         assert!(Effects::NONE.is_empty());
         assert_eq!(Effects::NONE.headers().count(), 0);
-        let vary = Effects { vary: true, ..Effects::NONE };
+        let vary = Effects { vary: Some(Cow::Borrowed("Cookie")), ..Effects::NONE };
         assert!(!vary.is_empty());
         assert_eq!(vary.headers().map(|header| header.name).collect::<Vec<_>>(), ["vary"]);
     }
 
     #[test]
     fn debug_shows_no_id() {
-        let secret = "session=c2VjcmV0".to_owned();
-        let effects = Effects { set_cookie: Some(secret), ..Effects::NONE };
+        let id = IdHeader::set_cookie("session=c2VjcmV0".to_owned());
+        let effects = Effects { id: Some(id), ..Effects::NONE };
         let text = format!("{effects:?} {:?}", effects.headers().collect::<Vec<_>>());
-        assert!(text.contains("set_cookie: Some") && text.contains("set-cookie"), "{text}");
+        assert!(text.contains("id: Some") && text.contains("set-cookie"), "{text}");
         assert!(!text.contains("c2VjcmV0"), "{text}");
     }
 }

@@ -12,11 +12,12 @@ use crate::data::SessionData;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
-use crate::lifecycle::{Candidates, Policy, Rotation};
+use crate::lifecycle::{Policy, Rotation};
 use crate::lifetime::Lifetime;
 use crate::session::Inner;
 use crate::store::Store;
 use crate::time::{Clock, SystemClock, Timestamp};
+use crate::transport::Transport;
 
 /// Sessions with data of type `T`, kept in a store of type `S`.
 ///
@@ -27,6 +28,7 @@ use crate::time::{Clock, SystemClock, Timestamp};
 ///
 /// | setting | default | why |
 /// | --- | --- | --- |
+/// | [`transport`](Self::transport) | a cookie | a browser keeps it from scripts; for other clients there is `Authorization` |
 /// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | no other host can set it and no script can read it |
 /// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B-4 at AAL2 |
 /// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
@@ -70,10 +72,17 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         }
     }
 
-    /// Sets the cookie's name and attributes.
+    /// Sets the cookie's name and attributes, and that it is a cookie.
     #[must_use]
-    pub fn cookie(mut self, cookie: CookiePolicy) -> Self {
-        self.policy().cookie = cookie;
+    pub fn cookie(self, cookie: CookiePolicy) -> Self {
+        self.transport(Transport::cookie(cookie))
+    }
+
+    /// Sets how ids travel: in a cookie, as a `Bearer` token, or in a header of
+    /// their own.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.policy().transport = transport;
         self
     }
 
@@ -186,12 +195,16 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// [`open`](Self::open) is to be given.
     #[must_use]
     pub fn request_header(&self) -> &str {
-        "cookie"
+        self.shared.policy.transport.request_header()
     }
 
-    /// Opens a request's session, by the values of its `Cookie` fields.
+    /// Opens a request's session, by the values of its fields of the name
+    /// [`request_header`](Self::request_header), which is `cookie` if no other
+    /// [`Transport`] is set.
     ///
-    /// It costs no store call. Several fields are one list.
+    /// It costs no store call. All the fields are wanted, if there are several: of
+    /// `Cookie` they are one list; in the other headers each holds one id, and one
+    /// that holds more, as a proxy may join them, is malformed.
     ///
     /// ```
     /// # use typed_session::{SessionData, SessionLayer, store::MemoryStore};
@@ -214,8 +227,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// # Ok::<(), typed_session::Error>(())
     /// # }).unwrap();
     /// ```
-    pub fn open<'h>(&self, cookies: impl IntoIterator<Item = &'h [u8]>) -> Exchange<T, S> {
-        let candidates = Candidates::read(cookies, self.shared.policy.cookie.name());
+    pub fn open<'h>(&self, values: impl IntoIterator<Item = &'h [u8]>) -> Exchange<T, S> {
+        let candidates = self.shared.policy.transport.candidates(values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
         let inner = Inner::new(candidates, self.shared.clock.now(), driver);
         Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared) }

@@ -161,6 +161,7 @@ pub mod cookie;
 pub use crate::layer::{ClearSiteData, SessionLayer};
 pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
+pub use crate::transport::{Transport, TransportError};
 
 // What a handler holds, and what it may hear.
 pub use crate::error::{Error, Rejection};
@@ -212,6 +213,7 @@ mod session;
 mod subject;
 mod sweep;
 mod time;
+mod transport;
 mod verdict;
 
 /// Compiles the example of the README.

@@ -1,11 +1,31 @@
 //! Responses of the `http` crate, version 1: for every framework that is built
 //! on it.
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
+use std::borrow::Cow;
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use http::{HeaderMap, Response, StatusCode};
 
+use crate::data::SessionData;
 use crate::effects::{Effects, Mode};
-use crate::exchange::Outcome;
+use crate::exchange::{Exchange, Outcome};
+use crate::layer::SessionLayer;
+use crate::store::Store;
+
+/// Returns the name of the request header that carries the id: made once, for [`open`].
+pub(super) fn request_header<T: SessionData, S: Store>(layer: &SessionLayer<T, S>) -> HeaderName {
+    HeaderName::from_bytes(layer.request_header().as_bytes())
+        .expect("a transport has a short token for its name")
+}
+
+/// Opens the session of a request with these headers.
+pub(super) fn open<T: SessionData, S: Store>(
+    layer: &SessionLayer<T, S>,
+    request_header: &HeaderName,
+    headers: &HeaderMap,
+) -> Exchange<T, S> {
+    layer.open(headers.get_all(request_header).into_iter().map(HeaderValue::as_bytes))
+}
 
 /// Adds the effects to the response, or to one of the error's own.
 // Inlined, because a response is large to move.
@@ -34,15 +54,28 @@ pub(super) fn sentence<B: From<&'static str>>(status: u16, text: &'static str) -
 fn add_effects(effects: Effects, headers: &mut HeaderMap) {
     for header in effects.fixed_headers().into_iter().flatten() {
         let name = HeaderName::from_static(header.name);
-        let value = HeaderValue::from_static(header.value);
-        match header.mode {
-            Mode::Append => drop(headers.append(name, value)),
-            Mode::Replace => drop(headers.insert(name, value)),
-        }
+        add(header.mode, name, HeaderValue::from_static(header.value), headers);
     }
-    // Moved and not copied. It is visible ASCII, by the promise of `Header`.
-    if let Some(Ok(mut value)) = effects.set_cookie.map(HeaderValue::try_from) {
+    // Moved and not copied, here and below. It is visible ASCII, by the promise of `Header`.
+    let vary = effects.vary.map(|name| match name {
+        Cow::Borrowed(name) => Ok(HeaderValue::from_static(name)),
+        Cow::Owned(name) => HeaderValue::try_from(name),
+    });
+    if let Some(Ok(vary)) = vary {
+        headers.append(VARY, vary);
+    }
+    if let Some(id) = effects.id
+        && let (mode, Ok(name)) = (id.mode(), HeaderName::from_bytes(id.name.as_bytes()))
+        && let Ok(mut value) = HeaderValue::try_from(id.value)
+    {
         value.set_sensitive(true);
-        headers.append(SET_COOKIE, value);
+        add(mode, name, value, headers);
+    }
+}
+
+fn add(mode: Mode, name: HeaderName, value: HeaderValue, headers: &mut HeaderMap) {
+    match mode {
+        Mode::Append => drop(headers.append(name, value)),
+        Mode::Replace => drop(headers.insert(name, value)),
     }
 }

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{COOKIE, HeaderValue};
+use http::header::HeaderName;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::adapter::http::apply;
+use crate::adapter::http::{apply, open, request_header};
 use crate::data::SessionData;
 use crate::exchange::{Exchange, Outcome};
 use crate::layer::SessionLayer;
@@ -22,7 +22,7 @@ impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
     type Service = SessionService<T, S, I>;
 
     fn layer(&self, inner: I) -> Self::Service {
-        SessionService { layer: self.clone(), inner }
+        SessionService { layer: self.clone(), request_header: request_header(self), inner }
     }
 }
 
@@ -33,13 +33,15 @@ impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
 #[derive(Debug)]
 pub struct SessionService<T, S, I> {
     layer: SessionLayer<T, S>,
+    request_header: HeaderName,
     inner: I,
 }
 
 // Not derived, because it would ask for a `T` and an `S` that can be cloned.
 impl<T, S, I: Clone> Clone for SessionService<T, S, I> {
     fn clone(&self) -> Self {
-        Self { layer: self.layer.clone(), inner: self.inner.clone() }
+        let Self { layer, request_header, inner } = self;
+        Self { layer: layer.clone(), request_header: request_header.clone(), inner: inner.clone() }
     }
 }
 
@@ -59,8 +61,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let cookies = request.headers().get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
-        let exchange = self.layer.open(cookies);
+        let exchange = open(&self.layer, &self.request_header, request.headers());
         request.extensions_mut().insert(exchange.pending());
         let future = self.inner.call(request);
         SessionFuture { state: State::Handling { future, exchange: Some(exchange) } }

@@ -35,3 +35,6 @@ pub use error::PolicyError;
 pub use format::set_cookie;
 pub use parse::{Values, values};
 pub use policy::CookiePolicy;
+
+pub(crate) use name::is_token_octet;
+pub(crate) use parse::trim;

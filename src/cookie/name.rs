@@ -14,7 +14,7 @@ pub(super) fn check(name: &str, attributes: &Attributes) -> Result<(), PolicyErr
 }
 
 /// `tchar` of RFC 9110, section 5.6.2.
-fn is_token_octet(octet: u8) -> bool {
+pub(crate) fn is_token_octet(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
 

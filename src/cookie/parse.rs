@@ -81,7 +81,7 @@ fn value_under<'h>(name: &[u8], pair: &'h [u8]) -> Option<&'h [u8]> {
         return None;
     }
     let equals = pair.iter().position(|&octet| octet == b'=')?;
-    (trim_end(&pair[..equals]) == name).then(|| trim_end(trim_start(&pair[equals + 1..])))
+    (trim_end(&pair[..equals]) == name).then(|| trim(&pair[equals + 1..]))
 }
 
 /// The header up to its first `;`, and what follows that.
@@ -105,6 +105,11 @@ fn position_of_semicolon(header: &[u8]) -> Option<usize> {
 }
 
 const BLOCK: usize = 16;
+
+/// Without the spaces and tabs around it: optional white space, in HTTP's words.
+pub(crate) fn trim(octets: &[u8]) -> &[u8] {
+    trim_end(trim_start(octets))
+}
 
 fn trim_start(mut octets: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = octets {

@@ -1,19 +1,19 @@
 //! The ids that a request carries.
 
-use crate::cookie;
 use crate::id::SessionId;
 
-/// The well-formed ids among a request's cookies of our name, a handful at most.
+/// The well-formed ids among what a request carries in their place, a handful at
+/// most.
 ///
 /// There may be several: whoever controls a neighbouring host or path can plant
-/// one beside the good one ("cookie tossing"), and nothing in a request says
+/// a cookie beside the good one ("cookie tossing"), and nothing in a request says
 /// which is which.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     /// Apart, because there is mostly one, which then costs no allocation.
     first: Option<SessionId>,
     others: Vec<SessionId>,
-    /// There were cookies of our name that have not the form of an id.
+    /// There were values that have not the form of an id.
     malformed: bool,
 }
 
@@ -21,10 +21,10 @@ pub(crate) struct Candidates {
 const AT_MOST: usize = 5;
 
 impl Candidates {
-    /// Reads the `Cookie` fields of a request.
-    pub(crate) fn read<'h>(fields: impl IntoIterator<Item = &'h [u8]>, name: &str) -> Self {
+    /// Reads values that should be ids.
+    pub(crate) fn of<'h>(values: impl Iterator<Item = &'h [u8]>) -> Self {
         let mut candidates = Self::default();
-        for value in fields.into_iter().flat_map(|field| cookie::values(field, name)) {
+        for value in values {
             match SessionId::parse(value) {
                 None => candidates.malformed = true,
                 Some(id) if candidates.iter().any(|known| *known == id) => {}

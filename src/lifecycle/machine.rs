@@ -1,4 +1,4 @@
-//! The machine: a request's session from its cookie to its last commit.
+//! The machine: a request's session from its id to its last commit.
 
 use std::sync::Arc;
 
@@ -289,7 +289,7 @@ impl<T: SessionData> Machine<T> {
         match self.stage {
             Stage::Loaded(_) => Ok(Step::Done),
             Stage::Untouched => {
-                self.effects.vary = true;
+                self.effects.vary = Some(cx.policy.transport.vary());
                 let verdict =
                     if self.candidates.malformed() { Verdict::Malformed } else { Verdict::New };
                 self.next_candidate(0, verdict, None, cx)
@@ -467,7 +467,7 @@ impl<T: SessionData> Machine<T> {
                 }
                 if let (Some(id), Some(held)) = (offer, &loaded.held) {
                     let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
-                    set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
+                    hand_out(&mut self.effects, &id, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
             }
@@ -576,7 +576,7 @@ impl<T: SessionData> Machine<T> {
                 }
                 let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
                 if let Some(id) = offer {
-                    set_cookie(&mut self.effects, &id, cookie, expires_at, cx);
+                    hand_out(&mut self.effects, &id, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
             }
@@ -603,7 +603,7 @@ impl<T: SessionData> Machine<T> {
             cx.observer.event(&Event::Ended { key: held.key, reason });
         }
         loaded.attempt = None;
-        self.effects.set_cookie = Some(cx.policy.cookie.removal());
+        self.effects.id = Some(cx.policy.transport.take_back());
         self.effects.clear_site_data = cx.policy.clear_site_data;
         self.tries = 0;
         // What was written after the end is a new session's.
@@ -634,7 +634,7 @@ impl<T: SessionData> Machine<T> {
             judgement @ (Judgement::Dead(_) | Judgement::Reused(_)) => {
                 // It stays wished for, so that no later commit says yes to it.
                 loaded.dying = Some((held, reason));
-                self.effects.set_cookie = None;
+                self.effects.id = None;
                 Err(Error::Lost(judgement.verdict()))
             }
         }
@@ -644,7 +644,7 @@ impl<T: SessionData> Machine<T> {
     fn accept(&mut self, cx: &Context<'_>) {
         let Stage::Loaded(loaded) = &mut self.stage else { return };
         let Some(attempt) = loaded.attempt.take() else { return };
-        let Attempt { held, set_cookie: id, cause, created, wishes, staged, ended } = attempt;
+        let Attempt { held, handed, cause, created, wishes, staged, ended } = attempt;
         let key = held.key;
         if created {
             cx.observer.event(&Event::Created { key });
@@ -658,8 +658,8 @@ impl<T: SessionData> Machine<T> {
             loaded.dying = Some((held, reason));
             return;
         }
-        if let Some(id) = id {
-            set_cookie(&mut self.effects, &id, held.live.cookie, held.record.expires_at, cx);
+        if let Some(id) = handed {
+            hand_out(&mut self.effects, &id, held.live.cookie, held.record.expires_at, cx);
         }
         if staged && let Some(data) = loaded.staged.take() {
             if loaded.wishes.pending() {
@@ -795,9 +795,9 @@ impl<T: SessionData> Machine<T> {
                 if is_staged { Ok(Step::Again) } else { self.write(None, cx) }
             }
             judgement => {
-                // Invariant: no cookie of an earlier commit either, so that this late
-                // response cannot overwrite the cookie of a login.
-                self.effects.set_cookie = None;
+                // Invariant: no id of an earlier commit either, so that this late
+                // response cannot overwrite the id of a login.
+                self.effects.id = None;
                 // What the request read was true when it was read.
                 if upkeep { Ok(Step::Done) } else { Err(Error::Lost(judgement.verdict())) }
             }
@@ -836,7 +836,7 @@ fn merge_data<T: SessionData>(
     Ok(merged.overwritten)
 }
 
-fn set_cookie(
+fn hand_out(
     effects: &mut Effects,
     id: &SessionId,
     cookie: CookieLifetime,
@@ -847,5 +847,5 @@ fn set_cookie(
         CookieLifetime::BrowserSession => None,
         CookieLifetime::Persistent => Some(expires_at.since(cx.now)),
     };
-    effects.set_cookie = id.with_text(|text| cx.policy.cookie.set_cookie(text, max_age).ok());
+    effects.id = cx.policy.transport.hand_out(id, max_age);
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use self::judge::Held;
 use crate::codec::Encoding;
-use crate::cookie::CookiePolicy;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
 use crate::event::Observer;
@@ -18,6 +17,7 @@ use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
+use crate::transport::Transport;
 use crate::verdict::EndReason;
 
 pub(crate) use self::candidates::Candidates;
@@ -45,7 +45,7 @@ pub(crate) struct Context<'a> {
 /// The rules of a layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
-    pub(crate) cookie: CookiePolicy,
+    pub(crate) transport: Transport,
     pub(crate) lifetime: Lifetime,
     pub(crate) touch_every: Duration,
     pub(crate) rotation: Option<Rotation>,
@@ -58,7 +58,7 @@ pub(crate) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            cookie: CookiePolicy::default(),
+            transport: Transport::default(),
             lifetime: Lifetime::default(),
             touch_every: Duration::from_secs(60),
             rotation: None,

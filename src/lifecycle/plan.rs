@@ -42,7 +42,7 @@ pub(super) struct Attempt {
     /// The session as it will stand.
     pub(super) held: Arc<Held>,
     /// The id to hand to the client.
-    pub(super) set_cookie: Option<SessionId>,
+    pub(super) handed: Option<SessionId>,
     pub(super) cause: Option<RotationCause>,
     pub(super) created: bool,
     /// The wishes that it fulfils; none if it is mere upkeep.
@@ -149,7 +149,7 @@ pub(super) fn plan<T: SessionData>(
 
     let expires_at = live.expires_at(cx.now);
     let touch_due = touch_due(&live, held, cx.now, policy);
-    let set_cookie = match (id, &live.ids.successor) {
+    let handed = match (id, &live.ids.successor) {
         (Some(id), _) => Some(id),
         // Every response offers the same one until the client shows it.
         (None, Some(successor)) if shown == Shown::Current => {
@@ -160,25 +160,20 @@ pub(super) fn plan<T: SessionData>(
                 CookieLifetime::BrowserSession => false,
                 CookieLifetime::Persistent => touch_due,
             };
+            let renew = policy.transport.has_max_age() && (renew || asked_lifetime.is_some());
             // Never the id before: the client has a newer one.
-            (shown == Shown::Current && (renew || asked_lifetime.is_some()))
-                .then(|| held.id.clone())
+            (shown == Shown::Current && renew).then(|| held.id.clone())
         }
     };
 
     // Not by a touch, because that does not tell whether this id is still the
     // session's: the cookie of a login must not be overwritten by a renewal.
-    let renews = set_cookie.is_some() && live.ids.successor.is_none();
+    let renews = handed.is_some() && live.ids.successor.is_none();
     if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() && !renews {
         return Ok(if touch_due {
-            Planned::Touch {
-                key: held.key,
-                at: held.record.revision,
-                expires_at,
-                offer: set_cookie,
-            }
+            Planned::Touch { key: held.key, at: held.record.revision, expires_at, offer: handed }
         } else {
-            Planned::Nothing { offer: set_cookie }
+            Planned::Nothing { offer: handed }
         });
     }
     let body = live.encode(encoded.unwrap_or_else(|| held.data().to_vec()));
@@ -186,7 +181,7 @@ pub(super) fn plan<T: SessionData>(
     let wishes = pending.then_some(wishes.last);
     let after = Held {
         key: held.key,
-        id: match (&set_cookie, cause) {
+        id: match (&handed, cause) {
             (Some(id), Some(RotationCause::Subject | RotationCause::Asked)) => id.clone(),
             _ => held.id.clone(),
         },
@@ -196,7 +191,7 @@ pub(super) fn plan<T: SessionData>(
     };
     let attempt = Attempt {
         held: Arc::new(after),
-        set_cookie,
+        handed,
         cause,
         created: false,
         wishes,
@@ -327,7 +322,7 @@ pub(super) fn create<T: SessionData>(
     };
     let attempt = Attempt {
         held: Arc::new(held),
-        set_cookie: Some(id),
+        handed: Some(id),
         cause: None,
         created: true,
         // A transaction fulfils no wish that came while it ran.

@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use typed_session::testing::SeededEntropy;
 use typed_session::testing::schedule::run;
-use typed_session::{Lifetime, Reuse, Rotation, Session, SessionKey, Timestamp, Verdict};
+use typed_session::testing::{Calls, SeededEntropy};
+use typed_session::{
+    CookieLifetime, Lifetime, Reuse, Rotation, Session, SessionKey, Timestamp, Verdict,
+};
 
-use super::world::{DAY, HOUR, MINUTE, SECOND, Shop, URL, World, id_of};
+use super::world::{DAY, HOUR, MINUTE, SECOND, Shop, URL, Way, World, id_of};
 
 /// Random choices, the same in every run.
 struct Dice(SeededEntropy);
@@ -32,7 +34,12 @@ enum Deadline {
 }
 
 /// One step of a handler, at random.
-async fn act(dice: &Dice, session: &Session<Shop>, calls: &mut usize) -> Deadline {
+async fn act(
+    dice: &Dice,
+    session: &Session<Shop>,
+    cookie: CookieLifetime,
+    calls: &mut usize,
+) -> Deadline {
     match dice.below(9) {
         0 | 1 => Deadline::Stays,
         2 => {
@@ -62,7 +69,11 @@ async fn act(dice: &Dice, session: &Session<Shop>, calls: &mut usize) -> Deadlin
             Deadline::Stays
         }
         7 => {
-            session.set_lifetime(Lifetime::new(HOUR, dice.one_of(&[DAY, 9 * DAY])).persistent());
+            let lifetime = Lifetime::new(HOUR, dice.one_of(&[DAY, 9 * DAY]));
+            session.set_lifetime(match cookie {
+                CookieLifetime::BrowserSession => lifetime,
+                CookieLifetime::Persistent => lifetime.persistent(),
+            });
             *calls += 1;
             Deadline::MovesAnyhow
         }
@@ -77,15 +88,36 @@ async fn act(dice: &Dice, session: &Session<Shop>, calls: &mut usize) -> Deadlin
 #[test]
 fn no_history_breaks_what_must_always_hold() {
     for seed in 0..150 {
-        history(seed);
+        history(seed, Way::Cookie, CookieLifetime::Persistent);
     }
 }
 
-fn history(seed: u64) {
+#[test]
+fn every_transport_has_the_same_histories() {
+    for seed in 1000..1050 {
+        let [cookie, bearer, header] =
+            Way::ALL.map(|way| history(seed, way, CookieLifetime::BrowserSession));
+        assert!(cookie.len() == 80 && cookie.iter().any(|request| request.gave.is_some()));
+        assert_eq!(cookie, bearer, "seed {seed}");
+        assert_eq!(cookie, header, "seed {seed}");
+    }
+}
+
+/// What became of a request, whatever the transport.
+#[derive(Debug, PartialEq)]
+struct Request {
+    verdict: Verdict,
+    status: u16,
+    calls: Calls,
+    /// The id, if it is another than the request's own.
+    gave: Option<String>,
+}
+
+fn history(seed: u64, way: Way, cookie_lifetime: CookieLifetime) -> Vec<Request> {
     let dice = Dice(SeededEntropy::new(seed));
     let on_reuse = dice.one_of(&[Reuse::Reject, Reuse::EndSession]);
     let rotates = dice.below(2) == 0;
-    let world = World::with(|sessions| match rotates {
+    let world = World::by(way, |sessions| match rotates {
         true => sessions.rotation(Rotation::default().on_reuse(on_reuse)),
         false => sessions,
     });
@@ -94,6 +126,7 @@ fn history(seed: u64) {
     let mut deadlines: HashMap<SessionKey, Timestamp> = HashMap::new();
     let mut cookies: Vec<String> = Vec::new();
     let mut events = Vec::new();
+    let mut requests = Vec::new();
 
     for step in 0..80 {
         let at = format!("seed {seed}, step {step}");
@@ -121,7 +154,7 @@ fn history(seed: u64) {
             let (key, times) = (session.key(), session.times());
             let mut moves = Deadline::Stays;
             for _ in 0..dice.below(3) {
-                let more = act(&dice, session, &mut writes).await;
+                let more = act(&dice, session, cookie_lifetime, &mut writes).await;
                 moves = match (moves, more) {
                     (Deadline::Stays, more) => more,
                     (moves, Deadline::Stays) => moves,
@@ -163,14 +196,22 @@ fn history(seed: u64) {
         }
 
         // The client gets the answer, most of the time.
-        if answer.set_cookie().is_some() {
-            if answer.cookie() != "__Host-session=" {
-                cookies.push(answer.cookie());
+        let arrives = dice.below(5) > 0;
+        let gave = answer.set_cookie().map(|_| answer.cookie());
+        if let Some(gave) = &gave {
+            if gave != "__Host-session=" && !cookies.contains(gave) {
+                cookies.push(gave.clone());
             }
-            if dice.below(5) > 0 && is_own {
+            if arrives && is_own {
                 answer.reach(&browser);
             }
         }
+        requests.push(Request {
+            verdict: answer.verdict,
+            status: answer.status(),
+            calls,
+            gave: gave.filter(|gave| Some(gave) != cookie.as_ref()),
+        });
 
         // What the request left behind.
         for cookie in cookies.iter().chain(&cookie) {
@@ -199,4 +240,5 @@ fn history(seed: u64) {
     for cookie in &cookies {
         assert!(!events.contains(id_of(cookie)), "seed {seed}");
     }
+    requests
 }

@@ -6,7 +6,7 @@ use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, Verb, When};
 use typed_session::{ClearSiteData, Lifetime, Rotation, Session};
 
-use super::world::{Answer, DAY, HOUR, MINUTE, SECOND, Shop, URL, World};
+use super::world::{Answer, DAY, HOUR, MINUTE, SECOND, Shop, URL, Way, World};
 
 /// A row of the table.
 struct Row {
@@ -59,7 +59,8 @@ enum Handler {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Effect {
-    /// `Set-Cookie` with an id that the browser does not hold, and `no-store`.
+    /// `Set-Cookie`, or the header of another transport, with an id that the browser does not
+    /// hold, and `no-store`.
     NewId,
     /// `Set-Cookie` with the successor that is on offer already, and `no-store`.
     SameSuccessor,
@@ -67,7 +68,7 @@ enum Effect {
     Renewal,
     /// `Set-Cookie` that removes the cookie, and `no-store`.
     Removal,
-    /// `Vary: Cookie`.
+    /// `Vary: Cookie`, or as the header is called.
     Vary,
     /// `Clear-Site-Data`.
     Clear,
@@ -140,11 +141,30 @@ const TABLE: &[Row] = &[
 fn every_request_costs_and_causes_what_the_table_says() {
     for row in TABLE {
         let name = format!("{:?} and {:?}", row.cookie, row.handler);
-        let stage = Stage::set(row.cookie);
-        let (calls, status, answer) = stage.play(row.handler);
-        assert_eq!(calls, row.costs, "{name}: store calls");
-        assert_eq!(status, row.status, "{name}: status");
-        assert_eq!(stage.effects(&answer), row.causes, "{name}: effects");
+        for way in Way::ALL {
+            let stage = Stage::set(row.cookie, way);
+            let (calls, status, answer) = stage.play(row.handler);
+            let (costs, causes) = row.by(way);
+            assert_eq!(calls, costs, "{way:?}, {name}: store calls");
+            assert_eq!(status, row.status, "{way:?}, {name}: status");
+            assert_eq!(stage.effects(&answer), causes, "{way:?}, {name}: effects");
+        }
+    }
+}
+
+impl Row {
+    /// The same by every transport, but that there is nothing to renew without a `Max-Age`.
+    fn by(&self, way: Way) -> (Calls, Vec<Effect>) {
+        let renews = self.causes.contains(&Renewal);
+        let mut causes = self.causes.to_vec();
+        let costs = match (way, self.handler) {
+            (Way::Bearer | Way::Header, Reads) if renews => LOAD_TOUCH,
+            (Way::Cookie | Way::Bearer | Way::Header, _) => self.costs,
+        };
+        if way != Way::Cookie {
+            causes.retain(|effect| *effect != Renewal);
+        }
+        (costs, causes)
     }
 }
 
@@ -152,7 +172,7 @@ fn every_request_costs_and_causes_what_the_table_says() {
 fn a_verb_that_fails_costs_the_row_no_more_and_no_less() {
     for (verb, handler) in [(Verb::Replace, Changes), (Verb::Replace, Ends), (Verb::Load, Changes)]
     {
-        let stage = Stage::set(Valid);
+        let stage = Stage::set(Valid, Way::Cookie);
         stage.world.faults.every(verb, ErrorKind::Unavailable, When::Before);
         let (calls, status, answer) = stage.play(handler);
         assert_eq!(status, 503);
@@ -169,9 +189,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(cookie: Cookie) -> Self {
+    fn set(cookie: Cookie, way: Way) -> Self {
         let rotation = Rotation::default().every(15 * MINUTE);
-        let world = World::with(|sessions| {
+        let world = World::by(way, |sessions| {
             sessions.rotation(rotation).clear_site_data(ClearSiteData::Cache)
         });
         let browser = world.browser();
@@ -286,15 +306,16 @@ impl Stage {
                 NewId
             });
         }
+        let (_, vary) = self.world.way.names();
         for header in answer.outcome.effects.headers() {
             match (header.name, header.value) {
-                ("set-cookie", _) => {}
+                _ if header.is_secret => {}
                 ("cache-control", "no-store") => {
                     if answer.set_cookie().is_none() {
                         effects.push(NoStore);
                     }
                 }
-                ("vary", "Cookie") => effects.push(Vary),
+                ("vary", value) if value == vary => effects.push(Vary),
                 ("clear-site-data", "\"cache\"") => effects.push(Clear),
                 other => panic!("an effect that nobody asked for: {other:?}"),
             }

@@ -21,6 +21,8 @@ mod runtimes;
 #[cfg(feature = "testing")]
 mod stories;
 #[cfg(feature = "testing")]
+mod transports;
+#[cfg(feature = "testing")]
 mod verdicts;
 #[cfg(feature = "testing")]
 mod world;

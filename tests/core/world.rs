@@ -12,7 +12,7 @@ use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, Faults, Faulty, ManualClock, SeededEntropy, Spied, Spy};
 use typed_session::{
     Error, Event, Exchange, Observer, Outcome, Session, SessionData, SessionLayer, Subject,
-    Timestamp, Verdict,
+    Timestamp, Transport, Verdict,
 };
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -51,9 +51,60 @@ impl SessionData for Shop {
 
 pub(crate) type Store = Spy<Faulty<Arc<MemoryStore>>>;
 
+/// How ids travel between the browsers and the server.
+///
+/// Browsers have cookies; for the other ways there is a gateway between the two, that
+/// puts the value of the cookie into the header of the transport, and back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    Cookie,
+    Bearer,
+    Header,
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 3] = [Self::Cookie, Self::Bearer, Self::Header];
+
+    pub(crate) fn transport(self) -> Transport {
+        match self {
+            Self::Cookie => Transport::default(),
+            Self::Bearer => Transport::bearer(),
+            Self::Header => Transport::header("X-Session").unwrap(),
+        }
+    }
+
+    /// The header that carries the id back, and the value of `Vary`.
+    pub(crate) const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Cookie => ("set-cookie", "Cookie"),
+            Self::Bearer => ("authorization", "Authorization"),
+            Self::Header => ("x-session", "x-session"),
+        }
+    }
+
+    fn request(self, cookie: &str) -> String {
+        match self {
+            Self::Cookie => cookie.to_owned(),
+            Self::Bearer => format!("Bearer {}", id_of(cookie)),
+            Self::Header => id_of(cookie).to_owned(),
+        }
+    }
+
+    fn set_cookie(self, value: &str) -> String {
+        let id = match self {
+            Self::Cookie => return value.to_owned(),
+            Self::Bearer if !value.is_empty() => value.strip_prefix("Bearer ").unwrap(),
+            Self::Bearer | Self::Header => value,
+        };
+        let end = if id.is_empty() { "; Max-Age=0" } else { "" };
+        format!("__Host-session={id}; Path=/; Secure; HttpOnly; SameSite=Lax{end}")
+    }
+}
+
 /// One server, its store, and the time.
 pub(crate) struct World<T = Shop> {
     pub(crate) sessions: SessionLayer<T, Store>,
+    pub(crate) way: Way,
     pub(crate) rows: Arc<MemoryStore>,
     pub(crate) clock: ManualClock,
     pub(crate) spied: Spied,
@@ -70,16 +121,27 @@ impl World {
     pub(crate) fn with(
         set_up: impl FnOnce(SessionLayer<Shop, Store>) -> SessionLayer<Shop, Store>,
     ) -> Self {
-        Self::set_up(set_up)
+        Self::by(Way::Cookie, set_up)
+    }
+
+    /// The same, by another transport.
+    pub(crate) fn by(
+        way: Way,
+        set_up: impl FnOnce(SessionLayer<Shop, Store>) -> SessionLayer<Shop, Store>,
+    ) -> Self {
+        Self::set_up(way, set_up)
     }
 }
 
 impl<T: SessionData> World<T> {
     pub(crate) fn of() -> Self {
-        Self::set_up(|sessions| sessions)
+        Self::set_up(Way::Cookie, |sessions| sessions)
     }
 
-    fn set_up(set_up: impl FnOnce(SessionLayer<T, Store>) -> SessionLayer<T, Store>) -> Self {
+    fn set_up(
+        way: Way,
+        set_up: impl FnOnce(SessionLayer<T, Store>) -> SessionLayer<T, Store>,
+    ) -> Self {
         let rows = Arc::new(MemoryStore::new());
         let faulty = Faulty::new(Arc::clone(&rows));
         let faults = faulty.faults();
@@ -90,8 +152,9 @@ impl<T: SessionData> World<T> {
         let sessions = SessionLayer::new(store)
             .clock(clock.clone())
             .dangerous_entropy(SeededEntropy::new(1))
-            .observer(events.clone());
-        Self { sessions: set_up(sessions), rows, clock, spied, faults, events }
+            .observer(events.clone())
+            .transport(way.transport());
+        Self { sessions: set_up(sessions), way, rows, clock, spied, faults, events }
     }
 
     pub(crate) fn browser(&self) -> Browser {
@@ -104,13 +167,14 @@ impl<T: SessionData> World<T> {
     }
 
     pub(crate) fn open_with(&self, cookie: Option<&str>) -> Exchange<T, Store> {
-        self.sessions.open(cookie.map(str::as_bytes))
+        let value = cookie.map(|cookie| self.way.request(cookie));
+        self.sessions.open(value.as_deref().map(str::as_bytes))
     }
 
     /// The end of a request, whose answer does not reach any browser yet.
     #[track_caller]
     pub(crate) fn close(&self, exchange: Exchange<T, Store>) -> Answer {
-        Answer::of(run(exchange.finish()))
+        Answer::of(self.way, run(exchange.finish()))
     }
 
     /// A request whose answer does not reach the browser yet.
@@ -172,16 +236,19 @@ pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
     pub(crate) verdict: Verdict,
     pub(crate) calls: Calls,
+    set_cookie: Option<String>,
 }
 
 impl Answer {
-    pub(crate) fn of(outcome: Outcome) -> Self {
-        let answer = Self { outcome, verdict: Verdict::New, calls: Calls::default() };
-        let lines = answer.headers("set-cookie");
-        assert!(lines.len() <= 1, "at most one Set-Cookie: {lines:?}");
-        if !lines.is_empty() || answer.outcome.error.is_some() {
+    fn of(way: Way, outcome: Outcome) -> Self {
+        let ids: Vec<_> = outcome.effects.headers().filter(|header| header.is_secret).collect();
+        assert!(ids.len() <= 1, "at most one id: {ids:?}");
+        assert!(ids.iter().all(|id| id.name == way.names().0), "{ids:?}");
+        let set_cookie = ids.first().map(|id| way.set_cookie(id.value));
+        let answer = Self { outcome, verdict: Verdict::New, calls: Calls::default(), set_cookie };
+        if answer.set_cookie.is_some() || answer.outcome.error.is_some() {
             let caching = answer.headers("cache-control");
-            assert_eq!(caching, ["no-store"], "no cookie and no failure is for a cache");
+            assert_eq!(caching, ["no-store"], "no id and no failure is for a cache");
         }
         answer
     }
@@ -191,13 +258,13 @@ impl Answer {
     }
 
     pub(crate) fn set_cookie(&self) -> Option<&str> {
-        self.outcome.effects.set_cookie()
+        self.set_cookie.as_deref()
     }
 
     /// The browser gets it, and must take its cookie.
     #[track_caller]
     pub(crate) fn reach(&self, browser: &Browser) {
-        for taken in browser.receive(URL, self.headers("set-cookie")) {
+        for taken in browser.receive(URL, self.set_cookie()) {
             taken.expect("the browser takes the cookie");
         }
     }

@@ -25,13 +25,20 @@
 //! | `/nested/..` | | `/nested/act/{action}`, as above, in a nested router or scope which has `sessions` around it once more, if the framework can do that |
 //! | any other | | 404 by the framework's own means |
 
+mod client;
+mod scene;
 mod stage;
+mod stories;
+mod story;
+mod suite;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::stage::Stage;
+pub use self::story::Story;
+pub use self::suite::{Broken, Feature, Report, Suite};
 use crate::data::SessionData;
 #[expect(unused_imports, reason = "named in the documentation")]
 use crate::error::Error;

@@ -1,6 +1,6 @@
 //! What the handlers of the application under test call.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -21,7 +21,11 @@ struct State {
     arrived: usize,
     /// How many of them may go on.
     released: usize,
+    /// How many of them are no longer there, because they went on or were dropped.
+    left: usize,
+    /// Of all who wait, on either side.
     wakers: Vec<Waker>,
+    visits_log_in: bool,
 }
 
 impl Stage {
@@ -34,6 +38,7 @@ impl Stage {
         match action {
             "read" => {}
             "visit" => drop(self.visit(session)),
+            "nothing" => session.update(|shop| shop.visits += 0),
             "login" => drop(self.login(session)),
             "switch" => session.update(|shop| shop.user = Some("eve".to_owned())),
             "leave" => session.update(|shop| shop.user = None),
@@ -53,8 +58,11 @@ impl Stage {
         Ok(session.read(|shop| shop.visits.to_string()))
     }
 
-    /// Counts a visit, and returns how many there were.
+    /// Counts a visit, and returns how many there were. In some stories, it logs bob in as well.
     pub fn visit(&self, session: &Session<Shop>) -> String {
+        if self.state().visits_log_in {
+            self.login(session);
+        }
         session.update(|shop| {
             shop.visits += 1;
             shop.visits.to_string()
@@ -84,18 +92,76 @@ impl Stage {
         Pause { stage: self.clone(), number: None }
     }
 
+    /// Lets everybody go on, and forgets what one story has asked for.
+    pub(super) fn reset(&self) {
+        self.reset_visits();
+        self.release();
+    }
+
+    /// Makes visits be visits alone.
+    pub(super) fn reset_visits(&self) {
+        self.state().visits_log_in = false;
+    }
+
+    /// Makes visits log in, too, until they are reset.
+    pub(super) fn visits_log_in(&self) {
+        self.state().visits_log_in = true;
+    }
+
+    /// Returns how many have come to a pause, ever.
+    pub(super) fn arrivals(&self) -> usize {
+        self.state().arrived
+    }
+
+    /// Waits until so many have come to a pause.
+    pub(super) async fn until_arrived(&self, count: usize) {
+        self.until(|state| state.arrived >= count).await;
+    }
+
+    /// Waits until nobody is in a pause.
+    pub(super) async fn until_empty(&self) {
+        self.until(|state| state.left == state.arrived).await;
+    }
+
+    /// Lets those who are in a pause go on.
+    pub(super) fn release(&self) {
+        let mut state = self.state();
+        state.released = state.arrived;
+        state.wake();
+    }
+
+    async fn until(&self, holds: impl Fn(&State) -> bool) {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            if holds(&state) {
+                return Poll::Ready(());
+            }
+            state.wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl State {
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
 /// For those who stay signed in.
-pub(super) const STAY: Lifetime =
-    Lifetime::new(DAY.saturating_mul(14), DAY.saturating_mul(90)).persistent();
+const STAY: Lifetime = Lifetime::new(DAY.saturating_mul(14), DAY.saturating_mul(90)).persistent();
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 struct Pause {
     stage: Stage,
+    /// Its place among all who came, once it has come.
     number: Option<usize>,
 }
 
@@ -107,6 +173,7 @@ impl Future for Pause {
         let mut state = stage.state();
         let number = *self.number.get_or_insert_with(|| {
             state.arrived += 1;
+            state.wake();
             state.arrived
         });
         if number <= state.released {
@@ -114,5 +181,15 @@ impl Future for Pause {
         }
         state.wakers.push(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        if self.number.is_some() {
+            let mut state = self.stage.state();
+            state.left += 1;
+            state.wake();
+        }
     }
 }

@@ -1,0 +1,47 @@
+//! Several layers, and none.
+
+use crate::testing::Calls;
+use crate::testing::adapter::client::Check;
+use crate::testing::adapter::scene::{Issued, SHOP, Scene, THEME, same};
+
+pub(super) async fn two(scene: &Scene) -> Check {
+    let visitor = scene.visitor();
+    let first = visitor.get("/both").await?.is(200)?.says("1")?;
+    for name in [SHOP, THEME] {
+        match first.issued_as(name)? {
+            Issued::Id(_) => {}
+            other => return Err(format!("GET /both: {other:?} for {name}, and no new id")),
+        }
+    }
+    let second = visitor.get("/both").await?.is(200)?.says("2")?.issues_nothing()?;
+    same("the other cookie at the second visit", &second.issued_as(THEME)?, &Issued::Nothing)?;
+    let out = visitor.act("logout").await?.is(200)?.removes_id()?;
+    same("the other cookie at the logout", &out.issued_as(THEME)?, &Issued::Nothing)?;
+    let third = visitor.get("/both").await?.is(200)?.says("1")?.issues_id()?;
+    same("the other cookie after the logout", &third.issued_as(THEME)?, &Issued::Nothing)
+}
+
+pub(super) async fn nested(scene: &Scene) -> Check {
+    let visitor = scene.visitor();
+    visitor.get("/nested/act/read").await?.is(200)?.says("0")?.issues_nothing()?;
+    scene.costs("a nested read", Calls::default())?;
+    visitor.post("/nested/act/visit").await?.is(200)?.says("1")?.issues_id()?;
+    scene.costs("a nested first write", Calls { insert: 1, ..Calls::default() })?;
+    visitor.post("/nested/act/visit").await?.is(200)?.says("2")?.issues_nothing()?;
+    scene.costs("a nested write", Calls { load: 1, replace: 1, ..Calls::default() })?;
+    visitor.reads("read", "2").await?;
+    visitor.post("/nested/act/login").await?.is(200)?.issues_id()?;
+    visitor.reads("user", "bob").await?;
+    visitor.post("/nested/act/logout").await?.is(200)?.removes_id()?;
+    visitor.reads("user", "").await
+}
+
+pub(super) async fn missing(scene: &Scene) -> Check {
+    let answer = scene.visitor().get("/missing").await?.is(500)?.issues_nothing()?;
+    let explains = |body: &str| body.contains("SessionLayer::<YourData, _>::new(store)");
+    if scene.sentences {
+        answer.holds(|answer| explains(&answer.body), "it does not say what to do")?;
+    }
+    // The application lives on.
+    scene.guest().await.map(drop)
+}

@@ -1,0 +1,154 @@
+//! Responses of all kinds.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use http::header::LOCATION;
+
+use crate::testing::Calls;
+use crate::testing::adapter::client::Check;
+use crate::testing::adapter::scene::{Scene, Visitor, same};
+
+pub(super) async fn own_headers(scene: &Scene) -> Check {
+    let theme =
+        |lines: &[String]| lines.iter().filter(|line| line.starts_with("theme=dark")).count();
+    let visitor = scene.visitor();
+    let first = visitor.get("/cookies").await?.is(200)?.says("1")?.issues_id()?;
+    same("cookies of a first visit", &first.values("set-cookie").len(), &2)?;
+    let second = visitor.get("/cookies").await?.is(200)?.says("2")?.issues_nothing()?;
+    same("cookies of a second visit", &second.values("set-cookie").len(), &1)?;
+    for answer in [first, second] {
+        same("cookies `theme=dark`", &theme(&answer.values("set-cookie")), &1)?;
+        answer
+            .holds(|answer| answer.varies_by("accept"), "the handler's `Vary: Accept` is gone")?
+            .holds(|answer| answer.varies_by("cookie"), "it has no `Vary: Cookie`")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn error_response(scene: &Scene) -> Check {
+    let visitor = scene.visitor();
+    visitor.post("/fail").await?.is(500)?.issues_id()?;
+    visitor.reads("read", "1").await?;
+    visitor.post("/fail").await?.is(500)?.issues_nothing()?;
+    visitor.reads("read", "2").await?;
+    // A login whose page fails to be made: without its cookie the client would be locked out.
+    let old = visitor.clone();
+    scene.stage.visits_log_in();
+    visitor.post("/fail").await?.is(500)?.issues_id()?;
+    visitor.reads("user", "bob").await?;
+    old.reads("user", "").await
+}
+
+pub(super) async fn not_found(scene: &Scene) -> Check {
+    for visitor in [scene.visitor(), scene.member().await?] {
+        visitor.get("/nowhere").await?.is(404)?.issues_nothing()?;
+        scene.costs("GET /nowhere", Calls::default())?;
+    }
+    Ok(())
+}
+
+pub(super) async fn redirect(scene: &Scene) -> Check {
+    let visitor = scene.guest().await?;
+    let answer = visitor.post("/redirect").await?.issues_id()?;
+    let location = answer.headers.get(LOCATION).map(|value| value.as_bytes().to_vec());
+    answer
+        .holds(|answer| (300..400).contains(&answer.status), "it is no redirect")?
+        .holds(|_| location.is_some_and(|to| to.ends_with(b"/act/read")), "it leads elsewhere")?;
+    visitor.reads("user", "bob").await?;
+    visitor.reads("read", "1").await
+}
+
+pub(super) async fn panic(scene: &Scene) -> Check {
+    let visitor = scene.guest().await?;
+    for _ in 0..2 {
+        // The connection may be closed instead.
+        if let Ok(answer) = visitor.post("/panic").await {
+            answer.is(500)?.issues_nothing()?;
+        }
+        scene.costs("POST /panic", Calls { load: 1, ..Calls::default() })?;
+    }
+    visitor.act("visit").await?.is(200)?.says("2")?;
+    let nobody = scene.visitor();
+    scene.spied.take();
+    if let Ok(answer) = nobody.post("/panic").await {
+        answer.is(500)?.issues_nothing()?;
+    }
+    scene.costs("nobody's POST /panic", Calls::default())
+}
+
+pub(super) async fn stream(scene: &Scene) -> Check {
+    streams(scene, "/stream").await
+}
+
+async fn streams(scene: &Scene, path: &str) -> Check {
+    let visitor = scene.visitor();
+    let arrivals = scene.stage.arrivals();
+    let open = visitor.start("GET", path).await?;
+    open.head.clone().is(200)?.issues_id()?;
+    scene.costs(path, Calls { insert: 1, ..Calls::default() })?;
+    // The second half is not there yet, and the session is.
+    scene.limit.on("the pause of the stream", scene.stage.until_arrived(arrivals + 1)).await?;
+    visitor.reads("read", "1").await?;
+    scene.stage.release();
+    open.rest().await?.says("ab")?;
+    visitor.reads("read", "1").await
+}
+
+pub(super) async fn committed_stream(scene: &Scene) -> Check {
+    streams(scene, "/committed").await?;
+    let visitor = scene.guest().await?;
+    scene.commits_fail();
+    visitor.get("/committed").await?.is(503)?.issues_nothing()?;
+    scene.faults.clear();
+    visitor.reads("read", "1").await
+}
+
+pub(super) async fn hang_up(scene: &Scene) -> Check {
+    for logs_in in [false, true] {
+        let visitor = scene.guest().await?;
+        if logs_in {
+            scene.stage.visits_log_in();
+        }
+        leave(&visitor).await?;
+        scene.stage.reset_visits();
+        // Frameworks may stop the handler, or let it come to its end.
+        let stopped = tokio::time::timeout(GRACE, scene.stage.until_empty()).await.is_ok();
+        visitor.get("/plain").await?.is(200)?;
+        if !stopped {
+            scene.stage.release();
+            scene.limit.on("the handler's end", scene.stage.until_empty()).await?;
+            tokio::time::sleep(GRACE).await;
+        }
+        // As a whole or not at all.
+        let user = visitor.get("/act/user").await?.is(200)?;
+        let visits = visitor.get("/act/read").await?.is(200)?;
+        let seen = (user.body.as_str(), visits.body.as_str());
+        // If a login was kept, the new id is lost with the response.
+        let kept = if logs_in { ("", "0") } else { ("", "2") };
+        let whole = seen == ("", "1") || (!stopped && seen == kept);
+        if !whole {
+            return Err(format!("after a client hung up, the session has {seen:?}"));
+        }
+    }
+    scene.guest().await.map(drop)
+}
+
+/// Makes the slow request, and hangs up while the handler is in its pause.
+async fn leave(visitor: &Visitor<'_>) -> Check {
+    let scene = visitor.scene;
+    let request = visitor.request("POST", "/slow");
+    let arrivals = scene.stage.arrivals();
+    let sent = pin!(scene.start(&request));
+    let arrived = pin!(scene.stage.until_arrived(arrivals + 1));
+    match scene.limit.on("the handler's pause", select(sent, arrived)).await? {
+        Either::Left((Err(seen), _)) => Err(seen),
+        Either::Left((Ok(_), _)) => Err("POST /slow: a response before its time".to_owned()),
+        // The request is dropped here, and its connection with it.
+        Either::Right(((), _)) => Ok(()),
+    }
+}
+
+/// How long a framework has to notice that a client is gone.
+const GRACE: Duration = Duration::from_millis(300);

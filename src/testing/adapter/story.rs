@@ -1,0 +1,75 @@
+//! The stories, by name.
+
+use super::suite::Feature;
+
+/// Makes the enum, its list and its sentences of one text, so that what the docs say is what a
+/// broken story prints.
+macro_rules! stories {
+    ($($name:ident: $sentence:literal,)*) => {
+        /// A story that every adapter is held to.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[non_exhaustive]
+        pub enum Story {
+            $(#[doc = $sentence] $name,)*
+        }
+
+        impl Story {
+            /// All stories, in the order in which they are told.
+            pub const ALL: [Self; [$($sentence),*].len()] = [$(Self::$name),*];
+
+            /// Returns what the story shows.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+stories! {
+    Journey: "A session is created by the first write, gets a new id at the login, and is gone after the logout.",
+    Lazy: "A request whose handler does not ask for the session costs no store call, and its response is as it was.",
+    Lifecycle: "Each request costs the store calls, and causes the status and the headers, that the table of the crate's front page says.",
+    LoadedOnce: "However many arguments of a handler are the session, it is one session, loaded once and stored once.",
+    Tossing: "Of several cookies of the session's name the good one wins, wherever it is.",
+    Fields: "Several `Cookie` fields are one list.",
+    Bytes: "Bytes of other cookies that are no UTF-8 do no harm.",
+    LongFields: "A `Cookie` field of 64 KiB is read, or the request is refused; the next request works.",
+    OwnHeaders: "The handler's own `Set-Cookie` and `Vary` stay.",
+    NoStore: "With every cookie goes `Cache-Control: no-store`.",
+    Vary: "A response that was made of the session has `Vary: Cookie`, also if it only reads.",
+    Removal: "The cookie is removed with the attributes that it was set with.",
+    StaySignedIn: "Who stays signed in has a cookie with a `Max-Age`, which outlives the browser.",
+    OldCookie: "The cookie of before the login reads nothing, writes nothing, and gets no new cookie.",
+    ErrorResponse: "What was changed before the handler fails is kept, and its cookie is sent: also that of a login.",
+    NotFound: "A request for which there is no route is answered as ever, and costs no store call.",
+    Redirect: "The cookie of a login is on the redirect that follows.",
+    Panic: "A handler that panics stores nothing; the session and the application live on.",
+    Stream: "The cookie is in the head of a streamed response, and the session is stored before the head leaves.",
+    CommittedStream: "A handler may commit before it streams, and say an error instead.",
+    HangUp: "A client that hangs up leaves nothing half done; later requests work.",
+    TwoLayers: "Two layers with different data and different cookies do not meet.",
+    Nested: "The layer around routes that it is around already is harmless.",
+    MissingLayer: "An argument for which there is no layer is a 500 that says what to do.",
+    OutageOfLoad: "A store that fails at the load is a 503 that touches no cookie.",
+    OutageOfCommit: "A store that fails at the commit is a 503 that touches no cookie, and never a success.",
+    LostChange: "A change that is lost to a logout is a 409 without a cookie.",
+    ErrorsOfHandlers: "An error of the session that a handler returns is a response with its status and its sentence.",
+    ParallelLogins: "Of two logins of one session at the same time one wins, and the other one is a 409 without a cookie.",
+    ParallelLogouts: "Two logouts at the same time both end the session.",
+    OneConnection: "Requests of several visitors on one connection do not meet.",
+    Socket: "A WebSocket has the session: reads it, changes it, commits it, and hears that it was ended.",
+    SocketLogin: "A login over a WebSocket has no response to carry the new id: after it the client's cookie is worth nothing.",
+}
+
+impl Story {
+    /// What the framework must have for it.
+    pub(super) const fn needs(self) -> Option<Feature> {
+        match self {
+            Self::Panic => Some(Feature::Panics),
+            Self::Nested => Some(Feature::Nested),
+            Self::Socket | Self::SocketLogin => Some(Feature::WebSocket),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The suite, its settings, and what it finds.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Setup;
+use super::scene::Scene;
+use super::stories;
+use super::story::Story;
+
+/// The suite and its settings.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Suite {
+    without: Vec<(Feature, &'static str)>,
+    skipped: Vec<Story>,
+    time_limit: Duration,
+}
+
+/// What not every framework has.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Feature {
+    /// HTTP/2 with prior knowledge, on the same port.
+    Http2,
+    /// The route `/ws`.
+    WebSocket,
+    /// The route `/nested/act/{action}`: groups of routes with a middleware of their own.
+    Nested,
+    /// The route `/panic`: a panic ends one request, and not the application.
+    Panics,
+    /// The error of an argument of a handler can have a text of its own. Without it the status is
+    /// all that is asked for.
+    Sentences,
+}
+
+/// How the client speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Default for Suite {
+    fn default() -> Self {
+        Self { without: Vec::new(), skipped: Vec::new(), time_limit: Duration::from_secs(10) }
+    }
+}
+
+impl Suite {
+    /// Makes the suite with all its stories.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves out what the framework does not have, and says why.
+    pub fn without(mut self, feature: Feature, why: &'static str) -> Self {
+        self.without.push((feature, why));
+        self
+    }
+
+    /// Leaves a story out. It is for looking at the rest.
+    pub fn skip(mut self, story: Story) -> Self {
+        self.skipped.push(story);
+        self
+    }
+
+    /// Sets how long to wait for a connection, a response or a message; 10 seconds if not set.
+    pub const fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Tells an application all the stories.
+    ///
+    /// `start` starts the application in threads of its own, and returns the loopback address at
+    /// which it listens. It is called once for each configuration, with other layers each time;
+    /// the applications run on until the process ends.
+    ///
+    /// It blocks, and needs no runtime.
+    ///
+    /// # Panics
+    ///
+    /// If a story is broken; the message names each, and says what was seen. Also if this system
+    /// gives the client no threads or sockets.
+    pub fn run(&self, start: impl FnMut(Setup) -> SocketAddr) {
+        if let Err(broken) = self.check(start) {
+            panic!("{broken}");
+        }
+    }
+
+    /// Tells an application all the stories, as [`run`](Self::run) does.
+    ///
+    /// # Errors
+    ///
+    /// The stories that are broken.
+    ///
+    /// # Panics
+    ///
+    /// If this system gives the client no threads or sockets.
+    pub fn check(&self, mut start: impl FnMut(Setup) -> SocketAddr) -> Result<Report, Broken> {
+        let mut told = Vec::new();
+        let mut violations = Vec::new();
+        let scene = Scene::set(self.time_limit);
+        let address = start(scene.setup());
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let scene = scene.at(address, protocol, self.has(Feature::Sentences));
+            let stories = Story::ALL.into_iter().filter(|story| self.tells(*story, protocol));
+            let stories: Vec<_> = stories.collect();
+            violations.extend(tell(&scene, &stories));
+            told.extend(stories);
+        }
+        if !violations.is_empty() {
+            return Err(Broken { violations });
+        }
+        let (told, skipped) = Story::ALL.into_iter().partition(|story| told.contains(story));
+        Ok(Report { told, skipped })
+    }
+
+    fn tells(&self, story: Story, protocol: Protocol) -> bool {
+        let over_http2 = protocol == Protocol::Http2;
+        !self.skipped.contains(&story)
+            && story.needs().is_none_or(|feature| self.has(feature))
+            && !(over_http2 && story.needs() == Some(Feature::WebSocket))
+            && !(over_http2 && !self.has(Feature::Http2))
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        self.without.iter().all(|(without, _)| *without != feature)
+    }
+}
+
+/// Tells the stories on a runtime of their own, whatever the caller is on.
+fn tell(scene: &Scene, stories: &[Story]) -> Vec<Violation> {
+    let tell = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("the system has what a client needs").block_on(async {
+            let mut violations = Vec::new();
+            for &story in stories {
+                scene.reset();
+                if let Err(seen) = stories::tell(scene, story).await {
+                    violations.push(Violation { story, on: scene.name(), seen });
+                }
+                scene.reset();
+            }
+            violations
+        })
+    };
+    std::thread::scope(|scope| match scope.spawn(tell).join() {
+        Ok(violations) => violations,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// Stories that came true.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The stories that hold.
+    pub told: Vec<Story>,
+    /// The stories that were left out.
+    pub skipped: Vec<Story>,
+}
+
+/// Stories that did not come true.
+///
+/// `Debug` is as readable as `Display`, for the sake of `unwrap`.
+#[derive(Clone)]
+pub struct Broken {
+    violations: Vec<Violation>,
+}
+
+#[derive(Clone)]
+struct Violation {
+    story: Story,
+    /// The configuration.
+    on: String,
+    seen: String,
+}
+
+impl Broken {
+    /// Returns which stories are broken, each once.
+    #[must_use]
+    pub fn stories(&self) -> Vec<Story> {
+        let broken = |story: &Story| self.violations.iter().any(|found| found.story == *story);
+        Story::ALL.into_iter().filter(broken).collect()
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the adapter breaks {} of its stories:", self.stories().len())?;
+        for Violation { story, on, seen } in &self.violations {
+            write!(f, "\n{story:?}, {on}: {}", story.sentence())?;
+            for line in seen.lines() {
+                write!(f, "\n  {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Broken {}

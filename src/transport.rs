@@ -1,0 +1,349 @@
+//! How an id travels: where a request carries it, and how a response hands it out.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::cookie::{self, CookiePolicy};
+use crate::effects::IdHeader;
+use crate::id::SessionId;
+use crate::lifecycle::Candidates;
+
+/// How the id travels between client and server: in a cookie, as a `Bearer` token, or in a header
+/// of its own.
+///
+/// [`SessionLayer::transport`](crate::SessionLayer::transport) sets it. The default is the cookie,
+/// which is what browsers are for. The two others are for clients that keep the id themselves:
+/// programs, and apps on a phone. The response hands out a new id in the header in which the
+/// requests are to carry it, complete (`authorization: Bearer <id>`, or `x-session: <id>`), and at
+/// the end of a session the same header with an empty value: forget it.
+///
+/// An id is accepted by the transport that is set and by no other. Rotation, superseded ids and
+/// limits are the same for all. A header has no `Max-Age`, so
+/// [`Lifetime::persistent`](crate::Lifetime::persistent) changes nothing there: the client
+/// decides whether it outlives a restart, and the limits are the server's.
+///
+/// # Security
+///
+/// An id that a script can send, a script can steal: in a browser only an `HttpOnly` cookie is out
+/// of its reach. In return no other site can cause a request that carries such a header, so
+/// cross-site request forgery is not possible with it.
+///
+/// # Example
+///
+/// ```
+/// use typed_session::store::MemoryStore;
+/// use typed_session::{SessionData, SessionLayer, Transport, TransportError};
+/// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// # struct Visits { count: u64 }
+/// # impl SessionData for Visits {}
+///
+/// // From the configuration, say.
+/// let transport = match "x-session" {
+///     "cookie" => Transport::default(),
+///     "bearer" => Transport::bearer(),
+///     name => Transport::header(name)?,
+/// };
+/// let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new()).transport(transport);
+/// assert_eq!(sessions.request_header(), "x-session");
+/// # Ok::<(), TransportError>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Transport(Kind);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Kind {
+    Cookie(CookiePolicy),
+    Bearer,
+    /// By its name, in lower case.
+    // Invariant: `check_name` has passed.
+    Header(String),
+}
+
+impl Transport {
+    /// Carries the id in a cookie of this policy.
+    #[must_use]
+    pub const fn cookie(policy: CookiePolicy) -> Self {
+        Self(Kind::Cookie(policy))
+    }
+
+    /// Carries the id as `Authorization: Bearer <id>` (RFC 6750, section 2.1).
+    ///
+    /// The scheme is read without regard to case. A field of another scheme, such as `Basic`, is
+    /// none of a session's business.
+    #[must_use]
+    pub const fn bearer() -> Self {
+        Self(Kind::Bearer)
+    }
+
+    /// Carries the id in a header of this name, such as `x-session`, and nothing else with it.
+    ///
+    /// An empty value is no id, so a client may always send what it was given last.
+    ///
+    /// # Errors
+    ///
+    /// If it is no name of a header, or one with a meaning of its own.
+    pub fn header(name: &str) -> Result<Self, TransportError> {
+        let name = name.to_ascii_lowercase();
+        check_name(&name)?;
+        Ok(Self(Kind::Header(name)))
+    }
+
+    /// The name, in lower case, of the header by which requests carry the id.
+    pub(crate) fn request_header(&self) -> &str {
+        match &self.0 {
+            Kind::Cookie(_) => "cookie",
+            Kind::Bearer => AUTHORIZATION,
+            Kind::Header(name) => name,
+        }
+    }
+
+    /// The same as `Vary` names it.
+    pub(crate) fn vary(&self) -> Cow<'static, str> {
+        match &self.0 {
+            Kind::Cookie(_) => Cow::Borrowed("Cookie"),
+            Kind::Bearer => Cow::Borrowed("Authorization"),
+            Kind::Header(name) => Cow::Owned(name.clone()),
+        }
+    }
+
+    /// Tells whether the client is told how long the id is good, and so must be told again.
+    pub(crate) const fn has_max_age(&self) -> bool {
+        match self.0 {
+            Kind::Cookie(_) => true,
+            Kind::Bearer | Kind::Header(_) => false,
+        }
+    }
+
+    /// Reads the values of a request's headers of the name [`request_header`](Self::request_header).
+    pub(crate) fn candidates<'h>(&self, fields: impl Iterator<Item = &'h [u8]>) -> Candidates {
+        match &self.0 {
+            Kind::Cookie(policy) => {
+                Candidates::of(fields.flat_map(|field| cookie::values(field, policy.name())))
+            }
+            Kind::Bearer => Candidates::of(fields.filter_map(bearer_token)),
+            Kind::Header(_) => {
+                Candidates::of(fields.map(cookie::trim).filter(|value| !value.is_empty()))
+            }
+        }
+    }
+
+    /// The header that hands the id to the client; `max_age` is for the cookie alone.
+    pub(crate) fn hand_out(&self, id: &SessionId, max_age: Option<Duration>) -> Option<IdHeader> {
+        id.with_text(|id| match &self.0 {
+            // By the policy's own promise an id always passes.
+            Kind::Cookie(policy) => policy.set_cookie(id, max_age).ok().map(IdHeader::set_cookie),
+            Kind::Bearer => Some(IdHeader::new(AUTHORIZATION, ["Bearer ", id].concat())),
+            Kind::Header(name) => Some(IdHeader::new(name.clone(), id.to_owned())),
+        })
+    }
+
+    /// The header that makes the client forget its id.
+    pub(crate) fn take_back(&self) -> IdHeader {
+        match &self.0 {
+            Kind::Cookie(policy) => IdHeader::set_cookie(policy.removal()),
+            Kind::Bearer => IdHeader::new(AUTHORIZATION, String::new()),
+            Kind::Header(name) => IdHeader::new(name.clone(), String::new()),
+        }
+    }
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self::cookie(CookiePolicy::default())
+    }
+}
+
+/// What follows the scheme in a field of the scheme `Bearer` (RFC 9110, section 11.4), be it an id
+/// or not.
+fn bearer_token(field: &[u8]) -> Option<&[u8]> {
+    let field = cookie::trim(field);
+    let end = field.iter().position(|&octet| octet == b' ').unwrap_or(field.len());
+    let (scheme, mut token) = field.split_at(end);
+    while let [b' ', rest @ ..] = token {
+        token = rest;
+    }
+    scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
+}
+
+/// Why a name is not fit for [`Transport::header`].
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// It is no name of a header (RFC 9110, section 5.1), or is longer than any that is in use.
+    #[error("a header's name is 1 to 64 ASCII letters, digits and hyphens, such as `x-session`")]
+    Name,
+    /// Servers, browsers, proxies or this library take the header for something else.
+    #[error(
+        "the header `{name}` has a meaning of its own; choose another, such as `x-session`, or one of the other transports"
+    )]
+    Reserved {
+        /// The name, in lower case.
+        name: String,
+    },
+}
+
+fn check_name(name: &str) -> Result<(), TransportError> {
+    let is_name =
+        (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(cookie::is_token_octet);
+    if !is_name {
+        return Err(TransportError::Name);
+    }
+    if RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return Err(TransportError::Reserved { name: name.to_owned() });
+    }
+    Ok(())
+}
+
+const AUTHORIZATION: &str = "authorization";
+
+const LONGEST_NAME: usize = 64;
+
+/// The fields of RFC 9110 to 9112, of cookies, and others that servers, browsers and proxies act on.
+const RESERVED: &[&str] = &[
+    "age",
+    "allow",
+    "alt-svc",
+    "authentication-info",
+    "authorization",
+    "cache-control",
+    "clear-site-data",
+    "connection",
+    "cookie",
+    "cookie2",
+    "date",
+    "dnt",
+    "early-data",
+    "etag",
+    "expect",
+    "expires",
+    "forwarded",
+    "from",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "last-modified",
+    "link",
+    "location",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "priority",
+    "range",
+    "referer",
+    "refresh",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
+    "x-real-ip",
+];
+
+/// Whole families. What begins with `proxy-` or `sec-`, no script in a browser may send.
+const RESERVED_PREFIXES: &[&str] =
+    &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_token_and_compared_in_lower_case() {
+        let long = "x".repeat(64);
+        for name in ["x-session", "X-Session", "sid", "a", "x_session", "1!#$%&'*+-.^_`|~", &long] {
+            let transport = Transport::header(name).unwrap();
+            assert_eq!(transport.request_header(), name.to_ascii_lowercase());
+            assert_eq!(transport.vary(), name.to_ascii_lowercase());
+        }
+        let longer = "x".repeat(65);
+        let names = ["", " ", "x session", "x:", ":path", "x\r\ny", "x\0", "sitzung-\u{e4}", "x,y"];
+        for name in names.into_iter().chain([longer.as_str()]) {
+            assert_eq!(Transport::header(name), Err(TransportError::Name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_meaning_of_its_own_is_refused() {
+        let names = [
+            "Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "Host",
+            "Content-Length",
+            "Connection",
+            "TE",
+            "Transfer-Encoding",
+            "Upgrade",
+            "Vary",
+            "Cache-Control",
+            "Clear-Site-Data",
+            "Date",
+            "Accept",
+            "Accept-Language",
+            "Access-Control-Allow-Origin",
+            "If-None-Match",
+            "Expect",
+            "Proxy-Authorization",
+            "Sec-Fetch-Site",
+            "X-Forwarded-For",
+            "Forwarded",
+            "Location",
+        ];
+        for name in names {
+            let error = Transport::header(name).unwrap_err();
+            assert_eq!(error, TransportError::Reserved { name: name.to_ascii_lowercase() });
+            assert!(error.to_string().contains(&name.to_ascii_lowercase()), "{error}");
+        }
+        for fine in ["x-authorization", "session", "x-accept", "host-session", "iffy"] {
+            assert!(Transport::header(fine).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
+    fn of_a_field_of_the_scheme_bearer_the_token_is_read() {
+        for (field, token) in [
+            ("Bearer abc", "abc"),
+            ("bearer abc", "abc"),
+            ("BEARER    abc", "abc"),
+            (" \tBearer abc\t ", "abc"),
+            ("Bearer", ""),
+            ("Bearer  ", ""),
+            // None of them is an id.
+            ("Bearer a b", "a b"),
+            ("Bearer a, Bearer b", "a, Bearer b"),
+            ("Bearer \tabc", "\tabc"),
+            ("Bearer \"abc\"", "\"abc\""),
+        ] {
+            assert_eq!(bearer_token(field.as_bytes()), Some(token.as_bytes()), "{field:?}");
+        }
+        let others = [
+            "",
+            " ",
+            "abc",
+            "Basic abc",
+            "Basic abc, Bearer abc",
+            "Bearerabc",
+            "Bearer\tabc",
+            "Bearer,abc",
+            "Bearer=abc",
+            "XBearer abc",
+            "Bea\u{200b}rer abc",
+            "\u{a0}Bearer abc",
+        ];
+        for field in others {
+            assert_eq!(bearer_token(field.as_bytes()), None, "{field:?}");
+        }
+        assert_eq!(bearer_token(b"Bearer \xff\0"), Some(b"\xff\0".as_slice()));
+        assert_eq!(bearer_token(b"\xffBearer abc"), None);
+    }
+}
