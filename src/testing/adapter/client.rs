@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::carrier::{Carrier, Issued};
 use super::suite::Protocol;
 
 /// What a step of a story came to: a value, or what is wrong.
@@ -153,10 +154,16 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(what: String, response: Response<Incoming>, connection: Connection) -> Self {
+    pub(super) fn new(
+        what: String,
+        carrier: Carrier,
+        response: Response<Incoming>,
+        connection: Connection,
+    ) -> Self {
         let (head, body) = response.into_parts();
         let head = Answer {
             what,
+            carrier,
             status: head.status.as_u16(),
             headers: head.headers,
             body: String::new(),
@@ -185,6 +192,8 @@ impl Open {
 pub(super) struct Answer {
     /// The request.
     pub(super) what: String,
+    /// How the ids of the shop's sessions travel.
+    pub(super) carrier: Carrier,
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
@@ -221,6 +230,11 @@ impl Answer {
         values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
     }
 
+    /// Tells whether `Vary` names the header that carries the id.
+    pub(super) fn varies(&self) -> bool {
+        self.varies_by(self.carrier.request_header().as_str())
+    }
+
     /// Tells whether `Vary` names a header.
     pub(super) fn varies_by(&self, name: &str) -> bool {
         let values = self.values("vary");
@@ -233,5 +247,34 @@ impl Answer {
     /// Tells whether no cache may keep it.
     pub(super) fn is_no_store(&self) -> bool {
         self.values("cache-control") == ["no-store"]
+    }
+
+    /// Returns what it does to the id of the shop's session.
+    pub(super) fn issued(&self) -> Check<Issued> {
+        self.carrier.issued(self)
+    }
+
+    /// Checks that it has a new id.
+    pub(super) fn issues_id(self) -> Check<Self> {
+        match self.issued()? {
+            Issued::Id(_) => Ok(self),
+            other => Err(format!("{}: a new id was expected, not {other:?}", self.what)),
+        }
+    }
+
+    /// Checks that it leaves the client's id alone.
+    pub(super) fn issues_nothing(self) -> Check<Self> {
+        match self.issued()? {
+            Issued::Nothing => Ok(self),
+            other => Err(format!("{}: no new id was expected, not {other:?}", self.what)),
+        }
+    }
+
+    /// Checks that it removes the client's id.
+    pub(super) fn removes_id(self) -> Check<Self> {
+        match self.issued()? {
+            Issued::Removal => Ok(self),
+            other => Err(format!("{}: the removal was expected, not {other:?}", self.what)),
+        }
     }
 }

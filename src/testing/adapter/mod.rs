@@ -25,6 +25,7 @@
 //! | `/nested/..` | | `/nested/act/{action}`, as above, in a nested router or scope which has `sessions` around it once more, if the framework can do that |
 //! | any other | | 404 by the framework's own means |
 
+mod carrier;
 mod client;
 mod scene;
 mod stage;

@@ -1,16 +1,18 @@
 //! What a story is played on: the application, its store and its clock; and who visits it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join;
+use http::Response;
 use http::header::{COOKIE, HeaderName};
+use hyper::body::Incoming;
 
+use super::carrier::{Carrier, Issued};
 use super::client::{Answer, Ask, Check, Connection, Limit, Open};
 use super::suite::Protocol;
 use super::{Setup, Shop, Stage, TestStore, Theme};
-use crate::cookie::{Attributes, CookiePolicy};
 use crate::layer::{ClearSiteData, SessionLayer};
 use crate::lifecycle::Rotation;
 use crate::store::{ErrorKind, MemoryStore};
@@ -24,6 +26,10 @@ pub(super) struct Scene {
     setup: Setup,
     address: SocketAddr,
     protocol: Protocol,
+    /// How the ids of [`Setup::sessions`] travel.
+    pub(super) shop: Carrier,
+    /// And those of [`Setup::themes`].
+    pub(super) theme: Carrier,
     pub(super) limit: Limit,
     /// The errors of arguments have texts of their own.
     pub(super) sentences: bool,
@@ -34,12 +40,9 @@ pub(super) struct Scene {
     pub(super) stage: Stage,
 }
 
-pub(super) const SHOP: &str = "__Host-session";
-pub(super) const THEME: &str = "__Host-theme";
-
 impl Scene {
     /// Makes the layers of one configuration; nothing is started yet.
-    pub(super) fn set(time_limit: Duration) -> Self {
+    pub(super) fn set([shop, theme]: [Carrier; 2], time_limit: Duration) -> Self {
         let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
         let faulty = Faulty::new(Arc::new(MemoryStore::new()));
         let faults = faulty.faults();
@@ -47,18 +50,19 @@ impl Scene {
         let spied = store.handle();
         let sessions = SessionLayer::<Shop, _>::new(store)
             .clock(clock.clone())
+            .transport(shop.transport())
             .rotation(Rotation::default())
             .clear_site_data(ClearSiteData::Cache);
         let other: TestStore = Spy::new(Faulty::new(Arc::new(MemoryStore::new())));
-        let policy = CookiePolicy::new(THEME, Attributes::default());
-        let themes = SessionLayer::<Theme, _>::new(other)
-            .clock(clock.clone())
-            .cookie(policy.expect("the name and the attributes go together"));
+        let themes =
+            SessionLayer::<Theme, _>::new(other).clock(clock.clone()).transport(theme.transport());
         let stage = Stage::default();
         Self {
             setup: Setup { sessions, themes, stage: stage.clone() },
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             protocol: Protocol::Http1,
+            shop,
+            theme,
             limit: Limit(time_limit),
             sentences: true,
             clock,
@@ -93,9 +97,14 @@ impl Scene {
 
     /// Says which configuration it is.
     pub(super) fn name(&self) -> String {
-        match self.protocol {
-            Protocol::Http1 => "HTTP/1.1".to_owned(),
-            Protocol::Http2 => "HTTP/2".to_owned(),
+        let protocol = match self.protocol {
+            Protocol::Http1 => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
+        };
+        match self.shop {
+            Carrier::Cookie(_) => format!("{protocol}, cookie"),
+            Carrier::Bearer => format!("{protocol}, `Authorization: Bearer`"),
+            Carrier::Header(name) => format!("{protocol}, `{name}`"),
         }
     }
 
@@ -109,7 +118,8 @@ impl Scene {
 
     /// Returns somebody who was never here.
     pub(super) fn visitor(&self) -> Visitor<'_> {
-        Visitor { scene: self, browser: Browser::new(self.clock.clone()) }
+        let browser = Browser::new(self.clock.clone());
+        Visitor { scene: self, browser, shop: Mutex::default(), theme: Mutex::default() }
     }
 
     /// Returns somebody who has a session with one visit.
@@ -144,7 +154,18 @@ impl Scene {
     pub(super) async fn start(&self, ask: &Ask<'_>) -> Check<Open> {
         let mut connection = self.connect().await?;
         let response = connection.send(ask).await?;
-        Ok(Open::new(format!("{} {}", ask.method, ask.path), response, connection))
+        Ok(self.open(ask, response, connection))
+    }
+
+    /// Returns the response to a request, with its body still to come.
+    pub(super) fn open(
+        &self,
+        ask: &Ask<'_>,
+        response: Response<Incoming>,
+        connection: Connection,
+    ) -> Open {
+        let what = format!("{} {}", ask.method, ask.path);
+        Open::new(what, self.shop, response, connection)
     }
 
     /// Lets one thing happen while the handler of a request is in its pause.
@@ -168,28 +189,39 @@ impl Scene {
     }
 }
 
-/// Somebody who visits: what a browser holds, and what it does with responses.
+/// Somebody who visits: what their browser holds, and what it does with responses.
 ///
-/// A clone is another window of the same browser, in which the same cookies are.
-#[derive(Clone, Debug)]
+/// A clone is another window of the same browser, in which the same ids are.
+#[derive(Debug)]
 pub(super) struct Visitor<'a> {
     pub(super) scene: &'a Scene,
     pub(super) browser: Browser,
+    /// What is no cookie, as a request shows it.
+    shop: Mutex<Option<String>>,
+    theme: Mutex<Option<String>>,
 }
 
-/// What a response did to the id that its client holds.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Issued {
-    Nothing,
-    /// An id, as a request shows it.
-    Id(String),
-    Removal,
+impl Clone for Visitor<'_> {
+    fn clone(&self) -> Self {
+        let Self { scene, browser, shop, theme } = self;
+        let copy = |held| Mutex::new(lock(held).clone());
+        Self { scene, browser: browser.clone(), shop: copy(shop), theme: copy(theme) }
+    }
+}
+
+fn lock(held: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> Visitor<'a> {
     /// Returns the same visitor with something else in place of an id.
     pub(super) fn with(self, value: &str) -> Self {
-        self.browser.receive(&url("/"), [format!("{SHOP}={value}; Path=/; Secure")]);
+        let shown = self.scene.shop.shows(value);
+        if self.scene.shop.is_cookie() {
+            self.browser.receive(&url("/"), [format!("{shown}; Path=/; Secure")]);
+        } else {
+            *lock(&self.shop) = Some(shown);
+        }
         self
     }
 
@@ -224,13 +256,18 @@ impl<'a> Visitor<'a> {
         Ask { method, path, fields }
     }
 
-    /// Returns the header fields that show the id.
+    /// Returns the header fields that show the ids.
     pub(super) fn fields(&self) -> Vec<(HeaderName, Vec<u8>)> {
         let cookies = self.browser.cookie_header_bytes(&url("/"));
-        cookies.into_iter().map(|value| (COOKIE, value)).collect()
+        let cookies = cookies.into_iter().map(|value| (COOKIE, value));
+        let tokens = self.tokens().into_iter().filter_map(|(carrier, held)| {
+            let value = lock(held).clone()?;
+            Some((carrier.request_header(), value.into_bytes()))
+        });
+        cookies.chain(tokens).collect()
     }
 
-    /// Takes the cookies of a response.
+    /// Takes the ids of a response.
     pub(super) fn take(&self, path: &str, answer: &Answer) -> Check {
         let lines = answer.values("set-cookie");
         for (line, taken) in lines.iter().zip(self.browser.receive(&url(path), &lines)) {
@@ -238,61 +275,26 @@ impl<'a> Visitor<'a> {
                 format!("{}: no browser takes the cookie {line:?}: {rule}", answer.what)
             })?;
         }
+        for (carrier, held) in self.tokens() {
+            match carrier.issued(answer)? {
+                Issued::Nothing => {}
+                Issued::Id(_) if carrier.is_cookie() => {}
+                Issued::Id(id) => *lock(held) = Some(id),
+                Issued::Removal => *lock(held) = None,
+            }
+        }
         Ok(())
+    }
+
+    fn tokens(&self) -> [(Carrier, &Mutex<Option<String>>); 2] {
+        [(self.scene.shop, &self.shop), (self.scene.theme, &self.theme)]
     }
 
     /// Returns what this visitor shows as the id of the shop's session.
     pub(super) fn shown(&self) -> Option<String> {
-        let cookie = self.browser.get(SHOP)?;
-        Some(format!("{SHOP}={}", cookie.value()))
-    }
-}
-
-impl Answer {
-    /// Returns what it does to the id of the shop's session.
-    pub(super) fn issued(&self) -> Check<Issued> {
-        self.issued_as(SHOP)
-    }
-
-    /// Returns what it does to the id of a session.
-    pub(super) fn issued_as(&self, name: &str) -> Check<Issued> {
-        let lines = self.values("set-cookie");
-        let ours: Vec<_> =
-            lines.iter().filter(|line| line.split('=').next() == Some(name)).collect();
-        match ours.as_slice() {
-            [] => Ok(Issued::Nothing),
-            [line] => {
-                let pair = line.split(';').next().unwrap_or_default();
-                match pair.split_once('=') {
-                    Some((_, "")) => Ok(Issued::Removal),
-                    _ => Ok(Issued::Id(pair.to_owned())),
-                }
-            }
-            _ => Err(format!("{}: {} cookies of one name", self.what, ours.len())),
-        }
-    }
-
-    /// Checks that it has a new id.
-    pub(super) fn issues_id(self) -> Check<Self> {
-        match self.issued()? {
-            Issued::Id(_) => Ok(self),
-            other => Err(format!("{}: a new id was expected, not {other:?}", self.what)),
-        }
-    }
-
-    /// Checks that it leaves the client's id alone.
-    pub(super) fn issues_nothing(self) -> Check<Self> {
-        match self.issued()? {
-            Issued::Nothing => Ok(self),
-            other => Err(format!("{}: no new id was expected, not {other:?}", self.what)),
-        }
-    }
-
-    /// Checks that it removes the client's id.
-    pub(super) fn removes_id(self) -> Check<Self> {
-        match self.issued()? {
-            Issued::Removal => Ok(self),
-            other => Err(format!("{}: the removal was expected, not {other:?}", self.what)),
+        match self.scene.shop {
+            Carrier::Cookie(name) => Some(self.scene.shop.shows(&self.browser.get(name)?.value())),
+            Carrier::Bearer | Carrier::Header(_) => lock(&self.shop).clone(),
         }
     }
 }

@@ -35,9 +35,10 @@ stories! {
     Fields: "Several `Cookie` fields are one list.",
     Bytes: "Bytes of other cookies that are no UTF-8 do no harm.",
     LongFields: "A `Cookie` field of 64 KiB is read, or the request is refused; the next request works.",
+    OtherTransports: "An id is accepted by the transport that the layer was set to, and by no other.",
     OwnHeaders: "The handler's own `Set-Cookie` and `Vary` stay.",
-    NoStore: "With every cookie goes `Cache-Control: no-store`.",
-    Vary: "A response that was made of the session has `Vary: Cookie`, also if it only reads.",
+    NoStore: "With every new id goes `Cache-Control: no-store`.",
+    Vary: "A response that was made of the session has a `Vary` with the header that carries the id, also if it only reads.",
     Removal: "The cookie is removed with the attributes that it was set with.",
     StaySignedIn: "Who stays signed in has a cookie with a `Max-Age`, which outlives the browser.",
     OldCookie: "The cookie of before the login reads nothing, writes nothing, and gets no new cookie.",
@@ -71,5 +72,18 @@ impl Story {
             Self::Socket | Self::SocketLogin => Some(Feature::WebSocket),
             _ => None,
         }
+    }
+
+    /// Whether it is about cookies alone.
+    pub(super) const fn is_of_cookies(self) -> bool {
+        matches!(
+            self,
+            Self::Tossing
+                | Self::Fields
+                | Self::Bytes
+                | Self::LongFields
+                | Self::Removal
+                | Self::StaySignedIn
+        )
     }
 }

@@ -2,8 +2,10 @@
 
 use http::header::COOKIE;
 
+use crate::testing::Calls;
+use crate::testing::adapter::carrier::Carrier;
 use crate::testing::adapter::client::{Ask, Check, TIMEOUT};
-use crate::testing::adapter::scene::{SHOP, Scene, Visitor};
+use crate::testing::adapter::scene::{Scene, Visitor};
 
 /// Checks that a member with these `Cookie` fields is known, and left alone.
 async fn knows(scene: &Scene, fields: &[Vec<u8>]) -> Check {
@@ -24,9 +26,7 @@ fn good(visitor: &Visitor<'_>) -> Check<String> {
 pub(super) async fn tossing(scene: &Scene) -> Check {
     let member = scene.member().await?;
     let good = good(&member)?;
-    let malformed = format!("{SHOP}=planted");
-    let unknown = format!("{SHOP}={}", "A".repeat(43));
-    let bad = [malformed, unknown];
+    let bad = [scene.shop.shows("planted"), scene.shop.shows(&"A".repeat(43))];
     for place in 0..=bad.len() {
         let mut cookies = bad.to_vec();
         cookies.insert(place, good.clone());
@@ -79,4 +79,24 @@ pub(super) async fn long(scene: &Scene) -> Check {
         }
     }
     member.reads("user", "bob").await
+}
+
+pub(super) async fn other_transports(scene: &Scene) -> Check {
+    let member = scene.member().await?;
+    let id = scene.shop.id(&good(&member)?).to_owned();
+    let others = [Carrier::Cookie("__Host-session"), Carrier::Bearer, Carrier::Header("x-session")];
+    for carrier in others.into_iter().filter(|carrier| *carrier != scene.shop) {
+        let fields = vec![(carrier.request_header(), carrier.shows(&id).into_bytes())];
+        let what = format!("with the id as {carrier:?}");
+        let ask = Ask { method: "GET", path: "/act/user", fields };
+        scene.ask(&ask).await?.is(200)?.says("")?.issues_nothing()?;
+        scene.costs(&what, Calls::default())?;
+        // Beside the good one, it is none of the session's business.
+        let mut fields = member.fields();
+        fields.push((carrier.request_header(), carrier.shows("planted").into_bytes()));
+        let ask = Ask { method: "GET", path: "/act/user", fields };
+        scene.ask(&ask).await?.is(200)?.says("bob")?.issues_nothing()?;
+        scene.spied.take();
+    }
+    Ok(())
 }

@@ -1,24 +1,25 @@
 //! Several layers, and none.
 
 use crate::testing::Calls;
+use crate::testing::adapter::carrier::Issued;
 use crate::testing::adapter::client::Check;
-use crate::testing::adapter::scene::{Issued, SHOP, Scene, THEME, same};
+use crate::testing::adapter::scene::{Scene, same};
 
 pub(super) async fn two(scene: &Scene) -> Check {
     let visitor = scene.visitor();
     let first = visitor.get("/both").await?.is(200)?.says("1")?;
-    for name in [SHOP, THEME] {
-        match first.issued_as(name)? {
+    for carrier in [scene.shop, scene.theme] {
+        match carrier.issued(&first)? {
             Issued::Id(_) => {}
-            other => return Err(format!("GET /both: {other:?} for {name}, and no new id")),
+            other => return Err(format!("GET /both: {other:?} for {carrier:?}, and no new id")),
         }
     }
     let second = visitor.get("/both").await?.is(200)?.says("2")?.issues_nothing()?;
-    same("the other cookie at the second visit", &second.issued_as(THEME)?, &Issued::Nothing)?;
+    same("the other id at the second visit", &scene.theme.issued(&second)?, &Issued::Nothing)?;
     let out = visitor.act("logout").await?.is(200)?.removes_id()?;
-    same("the other cookie at the logout", &out.issued_as(THEME)?, &Issued::Nothing)?;
+    same("the other id at the logout", &scene.theme.issued(&out)?, &Issued::Nothing)?;
     let third = visitor.get("/both").await?.is(200)?.says("1")?.issues_id()?;
-    same("the other cookie after the logout", &third.issued_as(THEME)?, &Issued::Nothing)
+    same("the other id after the logout", &scene.theme.issued(&third)?, &Issued::Nothing)
 }
 
 pub(super) async fn nested(scene: &Scene) -> Check {

@@ -24,6 +24,7 @@ pub(super) async fn tell(scene: &Scene, story: Story) -> Check {
         Story::Fields => fields::several(scene).await,
         Story::Bytes => fields::bytes(scene).await,
         Story::LongFields => fields::long(scene).await,
+        Story::OtherTransports => fields::other_transports(scene).await,
         Story::OwnHeaders => responses::own_headers(scene).await,
         Story::NoStore => life::no_store(scene).await,
         Story::Vary => life::vary(scene).await,

@@ -2,8 +2,9 @@
 
 use futures_util::future::join;
 
-use crate::testing::adapter::client::{Answer, Check, Connection, Open};
-use crate::testing::adapter::scene::{Issued, Scene, Visitor, same};
+use crate::testing::adapter::carrier::Issued;
+use crate::testing::adapter::client::{Answer, Check, Connection};
+use crate::testing::adapter::scene::{Scene, Visitor, same};
 
 pub(super) async fn logins(scene: &Scene) -> Check {
     let visitor = scene.guest().await?;
@@ -93,6 +94,7 @@ async fn on(
     method: &str,
     path: &str,
 ) -> Check<(Answer, Connection)> {
-    let response = connection.send(&visitor.request(method, path)).await?;
-    Open::new(format!("{method} {path}"), response, connection).rest_and_connection().await
+    let ask = visitor.request(method, path);
+    let response = connection.send(&ask).await?;
+    visitor.scene.open(&ask, response, connection).rest_and_connection().await
 }

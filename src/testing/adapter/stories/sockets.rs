@@ -1,7 +1,6 @@
 //! WebSockets.
 
 use futures_util::{SinkExt, StreamExt};
-use http::header::SET_COOKIE;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -68,8 +67,8 @@ impl Socket {
         let stream = stream.map_err(|error| failed(&error))?;
         let opened = limit.on("GET /ws", client_async(request, stream)).await?;
         let (stream, response) = opened.map_err(|error| failed(&error))?;
-        if response.headers().contains_key(SET_COOKIE) {
-            return Err("GET /ws: a cookie, and nothing was changed".to_owned());
+        if response.headers().contains_key(visitor.scene.shop.response_header()) {
+            return Err("GET /ws: a new id, and nothing was changed".to_owned());
         }
         Ok(Self { stream, limit })
     }
