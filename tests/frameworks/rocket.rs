@@ -16,11 +16,21 @@ use rocket::{Build, Request, Rocket, State, catch, catchers, get, post, routes};
 use rocket_ws::{Channel, Message, WebSocket};
 use serde::{Deserialize, Serialize};
 use typed_session::store::{ErrorKind, MemoryStore};
-use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, TestStore, Theme};
+use typed_session::testing::adapter::{
+    Feature, Missing, Setup, Shop, Stage, Story, Suite, TestStore, Theme,
+};
 use typed_session::testing::{Faults, Faulty, Spied, Spy, Verb, When};
 use typed_session::{Error, PendingSession, Rejection, Session, SessionData, SessionLayer};
 
 // ---- The stories.
+
+#[test]
+fn rocket_comes_true() {
+    Suite::new()
+        .without(Feature::Panics, "to rocket a panic is an error, whose changes are kept")
+        .skip(Story::Bytes) // rocket drops such fields, see below
+        .run(start);
+}
 
 /// Starts the application of the stories.
 fn start(setup: Setup) -> SocketAddr {
