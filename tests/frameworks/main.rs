@@ -11,6 +11,8 @@ mod axum;
 #[cfg(feature = "rocket")]
 mod rocket;
 mod versions;
+#[cfg(feature = "warp")]
+mod warp;
 
 /// Serves on a socket of this machine until the process ends: for frameworks that run wherever
 /// tokio does.
