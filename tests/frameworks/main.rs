@@ -8,6 +8,8 @@ use tokio::runtime;
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "cot")]
+mod cot;
 #[cfg(feature = "rocket")]
 mod rocket;
 mod versions;
