@@ -17,8 +17,12 @@ use cot::router::{Route, Router};
 use cot::{Body, StatusCode};
 use futures_util::stream::{self, StreamExt};
 use tower::util::MapResultLayer;
+use typed_session::store::{MemoryStore, Store};
+use typed_session::testing::Verb;
 use typed_session::testing::adapter::{Feature, Missing, Setup, Shop, Stage, Suite, Theme};
-use typed_session::{PendingSession, Rejection, Session, SessionData};
+use typed_session::{PendingSession, Rejection, Session, SessionData, SessionLayer};
+
+use crate::loopback::{self, Watched};
 
 #[test]
 fn cot_comes_true() {
@@ -29,27 +33,36 @@ fn cot_comes_true() {
 }
 
 fn start(setup: Setup) -> SocketAddr {
+    let Setup { sessions, themes, stage, .. } = setup;
+    serve(Stories { sessions, themes, stage })
+}
+
+fn serve(project: impl Project + Send + 'static) -> SocketAddr {
     crate::serve(|listener| async {
         let config = ProjectConfig::builder().debug(false).register_panic_hook(false).build();
-        let project = Bootstrapper::new(Stories(setup)).with_config(config).boot().await?;
+        let project = Bootstrapper::new(project).with_config(config).boot().await?;
         run_at_with_shutdown(project, listener, future::pending()).await
     })
 }
 
-struct Stories(Setup);
+struct Stories<S, R> {
+    sessions: SessionLayer<Shop, S>,
+    themes: SessionLayer<Theme, R>,
+    stage: Stage,
+}
 
-impl Project for Stories {
+impl<S: Store, R: Store> Project for Stories<S, R> {
     fn register_apps(&self, apps: &mut AppBuilder, _: &RegisterAppsContext) {
-        apps.register_with_views(Pages(self.0.stage.clone()), "");
+        apps.register_with_views(Pages(self.stage.clone()), "");
     }
 
     /// The last one is around the others. cot has no middleware for groups of routes.
     fn middlewares(&self, handler: RootHandlerBuilder, _: &MiddlewareContext) -> RootHandler {
         handler
             .middleware(MapResultLayer::new(answer))
-            .middleware(self.0.themes.clone())
-            .middleware(self.0.sessions.clone())
-            .middleware(self.0.sessions.clone())
+            .middleware(self.themes.clone())
+            .middleware(self.sessions.clone())
+            .middleware(self.sessions.clone())
             .build()
     }
 }
@@ -161,4 +174,18 @@ fn two_chunks(stage: Stage) -> Body {
         Ok(Bytes::from_static(b"b"))
     });
     Body::streaming(first.chain(second))
+}
+
+#[test]
+fn an_error_that_passes_the_layer_stores_nothing() {
+    let Watched { sessions, spied, .. } = Watched::new();
+    let themes = SessionLayer::new(MemoryStore::new());
+    let address = serve(Stories { sessions, themes, stage: Stage::default() });
+    let answer = loopback::send(address, "GET", "/error", "");
+    assert_eq!(answer.status, 500);
+    assert!(answer.values("set-cookie").is_empty(), "{answer:?}");
+    assert_eq!(spied.take(), []);
+    // As a response, it is one as others are.
+    assert_eq!(loopback::send(address, "GET", "/fail", "").status, 500);
+    assert_eq!(spied.take(), [Verb::Insert]);
 }

@@ -10,6 +10,8 @@ use tokio::runtime;
 mod axum;
 #[cfg(feature = "cot")]
 mod cot;
+#[cfg(any(feature = "cot", feature = "rocket", feature = "warp"))]
+mod loopback;
 #[cfg(feature = "rocket")]
 mod rocket;
 mod versions;

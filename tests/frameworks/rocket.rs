@@ -1,8 +1,7 @@
 //! rocket.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::{Arc, mpsc};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc;
 use std::thread;
 
 use rocket::config::{Config, LogLevel, Shutdown};
@@ -16,11 +15,11 @@ use rocket::{Build, Request, Rocket, State, catch, catchers, get, post, routes};
 use rocket_ws::{Channel, Message, WebSocket};
 use serde::{Deserialize, Serialize};
 use typed_session::store::{ErrorKind, MemoryStore};
-use typed_session::testing::adapter::{
-    Feature, Missing, Setup, Shop, Stage, Story, Suite, TestStore, Theme,
-};
-use typed_session::testing::{Faults, Faulty, Spied, Spy, Verb, When};
+use typed_session::testing::adapter::{Feature, Missing, Setup, Shop, Stage, Story, Suite, Theme};
+use typed_session::testing::{Faults, Spied, Verb, When};
 use typed_session::{Error, PendingSession, Rejection, Session, SessionData, SessionLayer};
+
+use crate::loopback::{self, Answer, Watched};
 
 // ---- The stories.
 
@@ -185,84 +184,45 @@ fn serve(rocket: Rocket<Build>) -> SocketAddr {
 
 // ---- What is rocket's own.
 
-type Sessions = SessionLayer<Shop, TestStore>;
-
 struct App {
     address: SocketAddr,
     spied: Spied,
     faults: Faults,
 }
 
-fn sessions() -> (Sessions, Spied, Faults) {
-    let faulty = Faulty::new(Arc::new(MemoryStore::new()));
-    let faults = faulty.faults();
-    let store = Spy::new(faulty);
-    let spied = store.handle();
-    (SessionLayer::new(store), spied, faults)
-}
-
 /// An application with sessions; `build` adds the routes.
 fn app(build: impl FnOnce(Rocket<Build>) -> Rocket<Build>) -> App {
-    let (sessions, spied, faults) = sessions();
+    let Watched { sessions, spied, faults } = Watched::new();
     let address = serve(build(rocket().attach(sessions).manage(Stage::default())));
     App { address, spied, faults }
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
 impl App {
-    fn get(&self, path: &str, fields: &[&[u8]]) -> Answer {
-        self.send("GET", path, fields)
+    fn get(&self, path: &str, cookie: &str) -> Answer {
+        loopback::send(self.address, "GET", path, cookie)
     }
 
-    /// Sends a request with these header fields.
-    fn send(&self, method: &str, path: &str, fields: &[&[u8]]) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n").into_bytes();
-        for field in fields {
-            request.extend_from_slice(field);
-            request.extend_from_slice(b"\r\n");
-        }
-        request.extend_from_slice(b"Connection: close\r\n\r\n");
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.write_all(&request).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    fn post(&self, path: &str, cookie: &str) -> Answer {
+        loopback::send(self.address, "POST", path, cookie)
     }
 
-    /// Visits, and returns the `Cookie` field for the next request.
+    /// Visits, and returns the cookie for the next request.
     fn visitor(&self) -> String {
-        let answer = self.send("POST", "/act/visit", &[]);
+        let answer = self.post("/act/visit", "");
         self.spied.take();
-        format!("Cookie: {}", answer.cookie().unwrap())
+        answer.cookie().to_owned()
     }
 }
 
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
-        fields.find(|field| field.0.eq_ignore_ascii_case(name)).map(|field| field.1)
-    }
-
-    fn cookie(&self) -> Option<&str> {
-        self.header("set-cookie").and_then(|value| value.split(';').next())
-    }
-
-    #[track_caller]
-    fn is_sentence(&self, status: u16) {
-        assert_eq!(self.status, status, "{}", self.body);
-        assert_eq!(self.header("content-type"), Some("text/plain; charset=utf-8"));
-        assert!(self.body.contains("session") || self.body.contains("Session"), "{}", self.body);
-        assert!(!self.body.contains("Rocket"), "{}", self.body);
-        assert_eq!(self.header("content-length"), Some(&*self.body.len().to_string()));
-        assert_eq!(self.header("cache-control"), Some("no-store"));
-    }
+/// Checks that the answer is the library's own.
+#[track_caller]
+fn is_unavailable(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.values("content-type"), ["text/plain; charset=utf-8"]);
+    assert_eq!(answer.body, "Sessions are not available at the moment. Please try again.");
+    assert_eq!(answer.values("content-length"), [answer.body.len().to_string()]);
+    assert_eq!(answer.values("cache-control"), ["no-store"]);
+    assert!(answer.values("set-cookie").is_empty(), "{answer:?}");
 }
 
 #[catch(503)]
@@ -285,13 +245,14 @@ fn a_guard_that_fails_is_answered_by_the_sentence() {
     let app = app(|rocket| rocket.mount("/", routes![read, act]));
     let cookie = app.visitor();
     app.faults.outage();
-    let answer = app.get("/act/read", &[cookie.as_bytes()]);
-    answer.is_sentence(503);
-    assert_eq!(answer.cookie(), None);
+    let answer = app.get("/act/read", &cookie);
+    is_unavailable(&answer);
     // rocket would prefer JSON now.
-    app.get("/act/read", &[cookie.as_bytes(), b"Accept: application/json"]).is_sentence(503);
+    let fields = [format!("cookie: {cookie}"), "accept: application/json".to_owned()];
+    let fields = fields.each_ref().map(|field| field.as_bytes());
+    is_unavailable(&loopback::send_fields(app.address, "GET", "/act/read", &fields));
     app.faults.clear();
-    assert_eq!(app.get("/act/read", &[cookie.as_bytes()]).body, "1");
+    assert_eq!(app.get("/act/read", &cookie).body, "1");
 }
 
 #[test]
@@ -299,7 +260,7 @@ fn an_error_of_a_handler_is_answered_by_the_sentence() {
     let app = app(|rocket| rocket.mount("/", routes![act, transact]));
     let cookie = app.visitor();
     app.faults.every(Verb::Replace, ErrorKind::Unavailable, When::Before);
-    app.send("POST", "/transact", &[cookie.as_bytes()]).is_sentence(503);
+    is_unavailable(&app.post("/transact", &cookie));
 }
 
 #[test]
@@ -315,11 +276,11 @@ fn a_catcher_of_the_application_wins() {
     let cookie = app.visitor();
     app.faults.outage();
     for path in ["/transact", "/act/visit"] {
-        let answer = app.send("POST", path, &[cookie.as_bytes()]);
+        let answer = app.post(path, &cookie);
         assert_eq!((answer.status, &*answer.body), (503, "the application's own page"), "{path}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(answer.values("cache-control"), ["no-store"], "{path}");
     }
-    let answer = app.get("/other/act/read", &[cookie.as_bytes()]);
+    let answer = app.get("/other/act/read", &cookie);
     assert_eq!((answer.status, &*answer.body), (503, "the application's page for 503"));
 }
 
@@ -331,7 +292,7 @@ fn a_catcher_of_another_path_or_status_does_not_count() {
     });
     let cookie = app.visitor();
     app.faults.outage();
-    app.get("/act/read", &[cookie.as_bytes()]).is_sentence(503);
+    is_unavailable(&app.get("/act/read", &cookie));
 }
 
 #[catch(404)]
@@ -344,10 +305,9 @@ async fn not_found(request: &Request<'_>) -> Result<String, Status> {
 #[test]
 fn a_catcher_can_use_the_session() {
     let app = app(|rocket| rocket.register("/", catchers![not_found]));
-    let first = app.get("/nowhere", &[]);
+    let first = app.get("/nowhere", "");
     assert_eq!((first.status, &*first.body), (404, "visit 1"));
-    let cookie = format!("Cookie: {}", first.cookie().unwrap());
-    assert_eq!(app.get("/nowhere", &[cookie.as_bytes()]).body, "visit 2");
+    assert_eq!(app.get("/nowhere", first.cookie()).body, "visit 2");
 }
 
 #[test]
@@ -357,10 +317,9 @@ fn what_is_lost_at_the_end_is_not_for_catchers() {
     });
     let cookie = app.visitor();
     app.faults.every(Verb::Replace, ErrorKind::Unavailable, When::Before);
-    let answer = app.get("/cookies", &[cookie.as_bytes()]);
-    answer.is_sentence(503);
-    assert!(!answer.head.contains("theme"), "{}", answer.head);
-    assert_eq!(answer.header("vary"), Some("Cookie"));
+    let answer = app.get("/cookies", &cookie);
+    is_unavailable(&answer);
+    assert_eq!(answer.values("vary"), ["Cookie"]);
 }
 
 #[get("/ranked", rank = 1)]
@@ -394,11 +353,11 @@ fn forwarded(_never: Never) {}
 fn routes_that_forward_share_the_session() {
     let app = app(|rocket| rocket.mount("/", routes![read, act, forwards, ranked, forwarded]));
     let cookie = app.visitor();
-    assert_eq!(app.get("/ranked", &[cookie.as_bytes()]).body, "3");
+    assert_eq!(app.get("/ranked", &cookie).body, "3");
     assert_eq!(app.spied.take(), [Verb::Load, Verb::Replace]);
     // Also where no route is left.
-    assert_eq!(app.get("/forwarded", &[cookie.as_bytes()]).status, 401);
-    assert_eq!(app.get("/act/read", &[cookie.as_bytes()]).body, "4");
+    assert_eq!(app.get("/forwarded", &cookie).status, 401);
+    assert_eq!(app.get("/act/read", &cookie).body, "4");
 }
 
 #[get("/option")]
@@ -432,14 +391,37 @@ fn a_handler_can_take_the_failure() {
     let app = app(|rocket| rocket.mount("/", routes![act, option, result, handled, pending]));
     let cookie = app.visitor();
     for path in ["/option", "/result", "/pending"] {
-        assert_eq!(app.get(path, &[cookie.as_bytes()]).body, "1", "{path}");
+        assert_eq!(app.get(path, &cookie).body, "1", "{path}");
     }
     app.faults.outage();
-    assert_eq!(app.get("/option", &[cookie.as_bytes()]).body, "none");
-    app.get("/result", &[cookie.as_bytes()]).is_sentence(503);
-    assert_eq!(app.get("/handled", &[cookie.as_bytes()]).body, "handled 503");
-    let answer = app.get("/pending", &[cookie.as_bytes()]);
+    assert_eq!(app.get("/option", &cookie).body, "none");
+    is_unavailable(&app.get("/result", &cookie));
+    assert_eq!(app.get("/handled", &cookie).body, "handled 503");
+    let answer = app.get("/pending", &cookie);
     assert_eq!((answer.status, &*answer.body), (503, "no session just now"));
+}
+
+/// rocket does not say whether the page is its own or the handler's.
+#[test]
+fn a_handler_that_took_the_failure_as_a_result_answers_its_status_by_the_sentence() {
+    #[get("/own")]
+    fn own(session: Result<Session<Shop>, Rejection>) -> (Status, &'static str) {
+        session.map_or((Status::ServiceUnavailable, "own"), |_| (Status::Ok, "fine"))
+    }
+
+    let app = app(|rocket| rocket.mount("/", routes![act, own]));
+    let cookie = app.visitor();
+    assert_eq!(app.get("/own", &cookie).body, "fine");
+    app.faults.outage();
+    is_unavailable(&app.get("/own", &cookie));
+}
+
+#[test]
+fn what_was_changed_before_a_panic_is_kept() {
+    let app = app(|rocket| rocket.mount("/", routes![read, act, panic]));
+    let answer = app.post("/panic", "");
+    assert_eq!(answer.status, 500);
+    assert_eq!(app.get("/act/read", answer.cookie()).body, "1");
 }
 
 #[test]
@@ -449,8 +431,8 @@ fn a_pending_session_costs_no_store_call() {
 
     let app = app(|rocket| rocket.mount("/", routes![act, ignored]));
     let cookie = app.visitor();
-    let answer = app.get("/ignored", &[cookie.as_bytes()]);
-    assert_eq!((answer.status, answer.header("vary")), (200, None));
+    let answer = app.get("/ignored", &cookie);
+    assert_eq!((answer.status, answer.values("vary")), (200, vec![]));
     assert_eq!(app.spied.take(), []);
 }
 
@@ -465,7 +447,7 @@ fn later_fairings_see_the_headers() {
         });
         rocket.attach(see).mount("/", routes![act])
     });
-    assert_eq!(app.send("POST", "/act/visit", &[]).header("x-cookies"), Some("1"));
+    assert_eq!(app.post("/act/visit", "").values("x-cookies"), ["1"]);
 }
 
 /// rocket drops header fields that are not UTF-8 before any fairing sees them.
@@ -473,10 +455,12 @@ fn later_fairings_see_the_headers() {
 fn a_field_that_is_not_utf8_hides_its_cookies_and_no_others() {
     let app = app(|rocket| rocket.mount("/", routes![read, act]));
     let cookie = app.visitor();
-    let foreign = b"Cookie: theme=\xff".as_slice();
-    assert_eq!(app.get("/act/read", &[foreign, cookie.as_bytes()]).body, "1");
-    let joined = [cookie.as_bytes(), b"; theme=\xff"].concat();
-    assert_eq!(app.get("/act/read", &[&joined]).body, "0");
+    let ours = format!("cookie: {cookie}").into_bytes();
+    let joined = [&ours, &b"; theme=\xff"[..]].concat();
+    let reads =
+        |fields: &[&[u8]]| loopback::send_fields(app.address, "GET", "/act/read", fields).body;
+    assert_eq!(reads(&[b"cookie: theme=\xff", &ours]), "1");
+    assert_eq!(reads(&[&joined]), "0");
 }
 
 #[tokio::test]
@@ -492,7 +476,7 @@ async fn an_application_without_the_layer_does_not_launch() {
     fn optional(_session: Option<Session<Other>>) {}
 
     for routes in [routes![loaded], routes![optional]] {
-        let rocket = || rocket().attach(sessions().0).mount("/", routes.clone());
+        let rocket = || rocket().attach(Watched::new().sessions).mount("/", routes.clone());
         let error = rocket().ignite().await.unwrap_err();
         assert!(matches!(error.kind(), rocket::error::ErrorKind::SentinelAborts(_)));
         let layer = SessionLayer::<Other, _>::new(MemoryStore::new());
@@ -502,19 +486,23 @@ async fn an_application_without_the_layer_does_not_launch() {
 
 #[tokio::test]
 async fn of_a_layer_attached_twice_the_last_one_counts() {
-    let ((first, unused, _), (second, used, _)) = (sessions(), sessions());
+    let [first, second] = [(); 2].map(|()| Watched::new());
     let themes = SessionLayer::<Theme, _>::new(MemoryStore::new());
-    let app = rocket().attach(first).attach(themes).attach(second).manage(Stage::default());
+    let app = rocket()
+        .attach(first.sessions)
+        .attach(themes)
+        .attach(second.sessions)
+        .manage(Stage::default());
     let client = Client::untracked(app.mount("/", routes![both])).await.unwrap();
     let response = client.get("/both").dispatch().await;
     assert_eq!(response.headers().get("set-cookie").count(), 2);
-    assert_eq!((unused.take(), used.take()), (vec![], vec![Verb::Insert]));
+    assert_eq!((first.spied.take(), second.spied.take()), (vec![], vec![Verb::Insert]));
 }
 
 /// The local client keeps cookies where no header is.
 #[tokio::test]
 async fn the_local_client_has_sessions() {
-    let app = rocket().attach(sessions().0).manage(Stage::default());
+    let app = rocket().attach(Watched::new().sessions).manage(Stage::default());
     let client = Client::tracked(app.mount("/", routes![read, act])).await.unwrap();
     let request = client.post("/act/visit");
     assert_eq!(request.clone().dispatch().await.into_string().await.unwrap(), "1");
@@ -528,7 +516,7 @@ async fn the_local_client_has_sessions() {
 
 #[tokio::test]
 async fn a_login_is_answered_by_a_cookie_that_the_client_takes() {
-    let app = rocket().attach(sessions().0).manage(Stage::default());
+    let app = rocket().attach(Watched::new().sessions).manage(Stage::default());
     let client = Client::tracked(app.mount("/", routes![read, act])).await.unwrap();
     client.post("/act/login").dispatch().await;
     let user = client.get("/act/user").dispatch().await;

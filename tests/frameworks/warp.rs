@@ -10,6 +10,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::Layer;
+use typed_session::testing::Verb;
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::{Error, PendingSession, Rejection, Session, SessionData};
 use warp::filters::BoxedFilter;
@@ -17,6 +18,8 @@ use warp::http::{StatusCode, Uri, header};
 use warp::reply::{self, Reply, Response};
 use warp::ws::{Message, WebSocket, Ws};
 use warp::{Filter, any, ext, path, reject};
+
+use crate::loopback::{self, Watched};
 
 #[test]
 fn warp_comes_true() {
@@ -208,4 +211,17 @@ async fn talk(mut socket: WebSocket, stage: Stage, session: Session<Shop>) {
             return;
         }
     }
+}
+
+#[test]
+fn filters_that_reject_share_the_session_with_those_that_follow() {
+    let Watched { sessions, spied, .. } = Watched::new();
+    let visit = || session::<Shop>().map(|session: Session<Shop>| Stage::default().visit(&session));
+    let rejects = visit().and_then(async |_| Err::<String, _>(reject::custom(Failed)));
+    let app = sessions.layer(warp::service(rejects.or(visit()).unify()));
+    let address = crate::serve(|listener| serve(listener, TowerToHyperService::new(app)));
+    let first = loopback::send(address, "GET", "/", "");
+    assert_eq!((&*first.body, spied.take()), ("2", vec![Verb::Insert]));
+    assert_eq!(loopback::send(address, "GET", "/", first.cookie()).body, "4");
+    assert_eq!(spied.take(), [Verb::Load, Verb::Replace]);
 }
