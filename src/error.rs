@@ -7,7 +7,7 @@ use crate::verdict::Verdict;
 
 /// Why a session could not be loaded, or a change to it not be kept.
 ///
-/// Nothing that was acknowledged is lost, and the client's cookie is left alone.
+/// Nothing that was acknowledged is lost, and the client's id is left alone.
 /// [`status`](Self::status) says how to answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

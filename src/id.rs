@@ -21,7 +21,8 @@ use crate::entropy::{Entropy, EntropyError};
 ///
 /// There is no `Display`, no `Serialize` and no way to build one from bytes of
 /// one's own choice; `Debug` shows nothing; the bytes are zeroed on drop and
-/// compared in constant time. It leaves the process in `Set-Cookie` only (OWASP
+/// compared in constant time. It leaves the process in the one header of the
+/// [`Transport`](crate::Transport) only (OWASP
 /// ASVS 5.0, 3.3.4, 7.2.3, 11.5.1).
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SessionId {
@@ -71,7 +72,7 @@ impl SessionId {
         id
     }
 
-    /// Reads an id as a cookie carries it, or nothing if it is not of that form.
+    /// Reads an id as a request carries it, or nothing if it is not of that form.
     ///
     /// Exactly 43 characters of the URL-safe alphabet, the spare bits zero: an
     /// id has one spelling.

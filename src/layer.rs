@@ -28,7 +28,7 @@ use crate::transport::Transport;
 ///
 /// | setting | default | why |
 /// | --- | --- | --- |
-/// | [`transport`](Self::transport) | a cookie | a browser keeps it from scripts; for other clients there is `Authorization` |
+/// | [`transport`](Self::transport) | a cookie | it is what browsers keep, out of reach of scripts |
 /// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | no other host can set it and no script can read it |
 /// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B-4 at AAL2 |
 /// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
@@ -72,14 +72,15 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         }
     }
 
-    /// Sets the cookie's name and attributes, and that it is a cookie.
+    /// Sets the cookie's name and attributes; short for the
+    /// [`transport`](Self::transport) of that policy.
     #[must_use]
     pub fn cookie(self, cookie: CookiePolicy) -> Self {
         self.transport(Transport::cookie(cookie))
     }
 
     /// Sets how ids travel: in a cookie, as a `Bearer` token, or in a header of
-    /// their own.
+    /// their own. Ids that come in any other way are not looked at.
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.policy().transport = transport;

@@ -55,6 +55,7 @@
 //! | --- | --- |
 //! | say what a session holds, who is logged in, how old data is read | [`SessionData`] |
 //! | choose a store, set limits, cookie and more | [`SessionLayer`], [`store`], [`Lifetime`], [`cookie::CookiePolicy`] |
+//! | serve programs and apps, which keep no cookies | [`SessionLayer::transport`], [`Transport`] |
 //! | read, change, log in, log out, in a handler | [`Session::read`], [`Session::update`], [`Session::end`] |
 //! | count, or use up a token that is good once | [`Session::transact`] |
 //! | offer "stay signed in" | [`Session::set_lifetime`] |
@@ -90,7 +91,7 @@
 //!
 //! Store calls are counted as the [verbs](store::Store) that are called. As soon as a handler asks
 //! for the session, the response has `Vary: Cookie`; with every `Set-Cookie` and every failure goes
-//! `Cache-Control: no-store`.
+//! `Cache-Control: no-store`. What it is by another [`Transport`], is said below.
 //!
 //! | the cookie is | the handler | store calls | the response |
 //! | --- | --- | --- | --- |
@@ -111,6 +112,16 @@
 //! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
 //!
+//! With [`Transport::bearer`] or [`Transport::header`] it is all the same, but for this:
+//!
+//! | with a cookie | with `Authorization` | with a header `x-session` |
+//! | --- | --- | --- |
+//! | the request's `Cookie` fields, and a cookie of our name among them | its `Authorization` fields, and those of the scheme `Bearer` among them | its `X-Session` fields |
+//! | `Vary: Cookie` | `Vary: Authorization` | `Vary: x-session` |
+//! | a cookie with a new id | `authorization: Bearer <id>` | `x-session: <id>` |
+//! | the removal of the cookie | `authorization:`, empty | `x-session:`, empty |
+//! | a persistent one is renewed: `load`, `replace` | `load`, `touch`, and no header | `load`, `touch`, and no header |
+//!
 //! Behind a `store::Cached`, a `load` makes no trip to the store while the session is remembered and
 //! its id fits what is remembered.
 //!
@@ -127,6 +138,7 @@
 //! | word | meaning |
 //! | --- | --- |
 //! | id | the secret in the cookie, [`SessionId`]. It is never stored, logged or printed |
+//! | transport | how the id travels: the cookie, or a header in its place, [`Transport`] |
 //! | key | the session's name for stores, logs and people, [`SessionKey`]: a hash of a part of the id that stays when the id changes |
 //! | subject | who the session belongs to, [`Subject`]: a hash of what the application calls its user |
 //! | record | what a store keeps under a key, [`Record`]; its *revision* grows with each replacement |

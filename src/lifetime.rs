@@ -58,6 +58,9 @@ impl Lifetime {
     }
 
     /// Makes the cookie outlive the browser.
+    ///
+    /// Without a cookie, by another [`Transport`](crate::Transport), it changes
+    /// nothing: a client of its own keeps the id as it likes.
     #[must_use]
     pub const fn persistent(mut self) -> Self {
         self.cookie = CookieLifetime::Persistent;

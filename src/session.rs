@@ -279,7 +279,7 @@ impl<T: SessionData> Session<T> {
     /// Ends the session: a logout.
     ///
     /// From here on the data is the default. At the commit the record becomes a
-    /// tombstone and the cookie is removed; no request in flight can bring the
+    /// tombstone and the client is told to forget its id; no request in flight can bring the
     /// session back. What is written after the end is a new session's, under a
     /// new id.
     ///
@@ -302,8 +302,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// It is called for every response by itself. Call it where the outcome must
     /// be known earlier, or after the response's headers have left: in a stream,
-    /// a socket, a spawned task. Headers that have left take no new cookie with
-    /// them, so a new id would not reach the client then.
+    /// a socket, a spawned task. Headers that have left take no new id with
+    /// them, so it would not reach the client then.
     ///
     /// # Errors
     ///
@@ -313,7 +313,7 @@ impl<T: SessionData> Session<T> {
         self.0.driver.drive(&self.0, Job::Commit).await.map(drop)
     }
 
-    /// Returns what became of the cookie that the request carried.
+    /// Returns what became of the id that the request carried.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.0.machine().verdict()

@@ -15,18 +15,22 @@ use crate::lifecycle::Candidates;
 /// which is what browsers are for. The two others are for clients that keep the id themselves:
 /// programs, and apps on a phone. The response hands out a new id in the header in which the
 /// requests are to carry it, complete (`authorization: Bearer <id>`, or `x-session: <id>`), and at
-/// the end of a session the same header with an empty value: forget it.
+/// the end of a session the same header with an empty value: forget it. So a client keeps the value
+/// whenever there is one in a response, and sends it with every request.
 ///
-/// An id is accepted by the transport that is set and by no other. Rotation, superseded ids and
+/// An id is accepted by the transport that is set and by no other. A field of `Authorization`, or
+/// of the named header, holds one id; a list with commas, as some proxies make of repeated fields,
+/// is malformed. Of several fields each is tried, five at most. Login, rotation, superseded ids and
 /// limits are the same for all. A header has no `Max-Age`, so
-/// [`Lifetime::persistent`](crate::Lifetime::persistent) changes nothing there: the client
-/// decides whether it outlives a restart, and the limits are the server's.
+/// [`Lifetime::persistent`](crate::Lifetime::persistent) changes nothing there: whether the id
+/// outlives a restart is up to the client, and the limits are the server's.
 ///
 /// # Security
 ///
 /// An id that a script can send, a script can steal: in a browser only an `HttpOnly` cookie is out
-/// of its reach. In return no other site can cause a request that carries such a header, so
-/// cross-site request forgery is not possible with it.
+/// of its reach. In return a browser adds neither header by itself to what another site has caused,
+/// so cross-site request forgery is no threat to it. A page of another origin can read
+/// the header of the response only if the application names it in `Access-Control-Expose-Headers`.
 ///
 /// # Example
 ///

@@ -1,4 +1,4 @@
-//! What became of the cookie that a request carried.
+//! What became of the id that a request carried.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ pub enum Verdict {
     New,
     /// The session is alive and its data was loaded.
     Resumed,
-    /// There was a cookie of the right name that has not the form of an id. No
-    /// store was asked.
+    /// What stood in the place of an id, such as a cookie of the right name, has
+    /// not the form of one. No store was asked.
     Malformed,
     /// The store knows no such session: it expired long ago, or never was.
     Unknown,
@@ -27,8 +27,8 @@ pub enum Verdict {
     Ended(EndReason),
     /// The session lives and goes by another id now: it was rotated, by a login
     /// for example, after this request was sent, or the id is an old one that
-    /// somebody kept. Writing is refused, and no cookie is set, so that a late
-    /// request cannot overwrite the cookie of the login.
+    /// somebody kept. Writing is refused, and no id is handed out, so that a late
+    /// request cannot overwrite that of the login.
     Superseded,
     /// There is a session of that name, and the id is none that it has or, as far
     /// as is remembered, had.
@@ -39,7 +39,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// How much a verdict says, where several cookies got several verdicts.
+    /// How much a verdict says, where several ids got several verdicts.
     pub(crate) const fn weight(self) -> u8 {
         match self {
             Self::New => 0,
@@ -50,7 +50,7 @@ impl Verdict {
             Self::AbsoluteExpired => 5,
             Self::Undecodable => 6,
             Self::Ended(_) => 7,
-            // Above all but a live session: it forbids a new cookie.
+            // Above all but a live session: it forbids a new id.
             Self::Superseded => 8,
             Self::Resumed => 9,
         }

@@ -285,8 +285,8 @@ pub(super) fn create<T: SessionData>(
         return Ok(Planned::Nothing { offer: None });
     };
     if verdict == Verdict::Superseded {
-        // Invariant: no cookie, so that this late response cannot overwrite the
-        // cookie of a login.
+        // Invariant: no id, so that this late response cannot overwrite that of
+        // a login.
         return Err(Error::Lost(verdict));
     }
     let id = match id {

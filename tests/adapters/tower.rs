@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use axum::http::{Request, Response, header};
+use axum::http::{HeaderValue, Request, Response, header};
 use futures_executor::block_on;
 use serde::{Deserialize, Serialize};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use typed_session::store::MemoryStore;
-use typed_session::{PendingSession, SessionData, SessionLayer};
+use typed_session::{PendingSession, SessionData, SessionLayer, Transport};
 
 #[derive(Default, Deserialize, Serialize)]
 struct Visits {
@@ -102,5 +102,35 @@ fn the_service_can_be_cloned_whatever_the_data_and_the_store_are() {
     let (one, other) = (service.clone(), service);
     for service in [one, other] {
         assert!(block_on(service.oneshot(Request::new(()))).is_ok());
+    }
+}
+
+#[test]
+fn the_id_travels_in_the_header_of_the_transport() {
+    let x_session = Transport::header("X-Session").unwrap();
+    for (transport, name) in [(Transport::bearer(), "authorization"), (x_session, "x-session")] {
+        let service = sessions().transport(transport).layer(service_fn(async |request| {
+            let mut response = visit(request).await?;
+            // Of the handler's own: one takes the place of the other.
+            response.headers_mut().insert(name, HeaderValue::from_static("mine"));
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+            Ok::<_, Infallible>(response)
+        }));
+        let response = block_on(service.clone().oneshot(Request::new(()))).unwrap();
+        let headers = response.headers();
+        let ids: Vec<_> = headers.get_all(name).iter().collect();
+        assert_eq!(ids.len(), 1, "{name}");
+        assert!(ids[0].is_sensitive() && ids[0] != "mine", "{name}");
+        assert!(!headers.contains_key(header::SET_COOKIE));
+        let vary: Vec<_> = headers.get_all(header::VARY).iter().collect();
+        assert!(vary.len() == 2 && vary[0] == "accept", "{vary:?}");
+        assert!(vary[1].to_str().unwrap().eq_ignore_ascii_case(name), "{vary:?}");
+
+        // Beside a field of another scheme, in a clone of the service.
+        let mut request = Request::new(());
+        request.headers_mut().append(name, HeaderValue::from_static("Basic YW5uOnRlYQ=="));
+        request.headers_mut().append(name, ids[0].clone());
+        let again = block_on(service.clone().oneshot(request)).unwrap();
+        assert_eq!(again.headers()[name], "mine", "the session goes on under its id");
     }
 }

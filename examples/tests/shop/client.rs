@@ -20,12 +20,14 @@ pub(crate) struct Shop {
 
 impl Shop {
     /// Opens a shop that keeps its log in `dir`, and its sessions where `SHOP_DATABASE_URL` says,
-    /// or else in `dir` as well.
+    /// or else in `dir` as well. It is the one on axum, or the program that `SHOP_PROGRAM` names.
     pub(crate) fn open(dir: &Path) -> Self {
         let file = || format!("sqlite://{}?mode=rwc", dir.join("shop.db").display());
         let url = env::var("SHOP_DATABASE_URL").unwrap_or_else(|_| file());
         let log = OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_shop-under-test"))
+        let program = env::var_os("SHOP_PROGRAM");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_shop-under-test").into());
+        let mut process = Command::new(program)
             .env("PORT", "0")
             .env("DATABASE_URL", url)
             .stdout(Stdio::piped())

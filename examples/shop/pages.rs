@@ -3,11 +3,18 @@
 use std::fmt::{self, Display, Formatter, Write};
 use std::time::Duration;
 
-use axum::http::header;
-use axum::response::{Html, IntoResponse, Response};
-use typed_session::{CookieLifetime, Session};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+};
+use http::{Response, StatusCode};
+use serde_json::json;
+use typed_session::{CookieLifetime, Rejection, Session, Timestamp};
 
-use super::{MAX_ITEM, MAX_USER, Shop};
+use crate::data::{Full, MAX_BASKET, Shop};
+use crate::forms::{MAX_ITEM, MAX_USER};
+
+/// What the shop answers: a status, a few headers and a text.
+pub type Page = Response<String>;
 
 const SHELF: [(&str, &str); 6] = [
     ("Earl Grey", "black, with bergamot"),
@@ -18,7 +25,8 @@ const SHELF: [(&str, &str); 6] = [
     ("Teapot", "stoneware, three cups"),
 ];
 
-pub(super) fn home(shop: &Shop) -> Response {
+/// The shelf, the basket, and who is logged in.
+pub fn home(shop: &Shop) -> Page {
     let mut shelf = String::new();
     for (name, what) in SHELF {
         put(
@@ -61,7 +69,7 @@ pub(super) fn home(shop: &Shop) -> Response {
         account = account(shop),
         visits = shop.visits,
     );
-    page("Shop", &body)
+    page(StatusCode::OK, "Shop", &body)
 }
 
 fn account(shop: &Shop) -> String {
@@ -85,10 +93,11 @@ fn account(shop: &Shop) -> String {
     }
 }
 
-pub(super) fn session(session: &Session<Shop>) -> Response {
+/// All that a session tells of itself.
+pub fn session(session: &Session<Shop>) -> Page {
     let none = || "none".to_owned();
     let times = session.times();
-    let time = |time: Option<typed_session::Timestamp>| time.map_or_else(none, |t| t.to_string());
+    let time = |time: Option<Timestamp>| time.map_or_else(none, |t| t.to_string());
     let rows = [
         ("Verdict on the cookie", session.verdict().to_string()),
         ("User", session.read(|shop| shop.user.clone()).unwrap_or_else(none)),
@@ -143,20 +152,72 @@ pub(super) fn session(session: &Session<Shop>) -> Response {
 {button}
 </section>"#
     );
-    page("Session", &body)
+    page(StatusCode::OK, "Session", &body)
 }
 
-pub(super) fn problem(sentence: &str) -> Response {
+/// The session for programs to read.
+pub fn api(session: &Session<Shop>) -> Page {
+    let verdict = session.verdict().to_string();
+    let view = session.read(|shop| {
+        json!({ "visits": shop.visits, "user": shop.user, "basket": shop.basket, "verdict": verdict })
+    });
+    with(StatusCode::OK, view.to_string(), &[(CONTENT_TYPE, "application/json"), NO_STORE])
+}
+
+/// The style sheet of all pages.
+pub fn style() -> Page {
+    let css = include_str!("style.css").to_owned();
+    with(StatusCode::OK, css, &[(CONTENT_TYPE, "text/css; charset=utf-8")])
+}
+
+/// Sends the browser back to the first page, after a form.
+pub fn back_home() -> Page {
+    with(StatusCode::SEE_OTHER, String::new(), &[(LOCATION, "/")])
+}
+
+/// What follows an attempt to put something into the basket.
+pub fn added(added: Result<(), Full>) -> Page {
+    match added {
+        Ok(()) => back_home(),
+        Err(Full) => refused(&format!("Your basket is full: it holds {MAX_BASKET} items.")),
+    }
+}
+
+/// There is no such page.
+pub fn not_found() -> Page {
+    problem(StatusCode::NOT_FOUND, "There is no such page.")
+}
+
+/// What was typed cannot be taken. A sentence says why.
+pub fn refused(sentence: &str) -> Page {
+    problem(StatusCode::BAD_REQUEST, sentence)
+}
+
+/// The session could not be loaded or kept, where the framework does not say so itself.
+pub fn failed(error: impl Into<Rejection>) -> Page {
+    let error = error.into();
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    problem(status, error.public_message())
+}
+
+fn problem(status: StatusCode, sentence: &str) -> Page {
     let body = format!(
         r#"<section class="wide"><h1>That did not work</h1>
 <p>{} Nothing was changed.</p>
 <p><a href="/">Back to the shop</a></p></section>"#,
         Text(sentence)
     );
-    page("Problem", &body)
+    page(status, "Problem", &body)
 }
 
-fn page(title: &str, body: &str) -> Response {
+/// "Back" after a logout must show nothing of who has left.
+const NO_STORE: (HeaderName, &str) = (CACHE_CONTROL, "no-store");
+
+/// No script, and nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
+    base-uri 'none'; frame-ancestors 'none'";
+
+fn page(status: StatusCode, title: &str, body: &str) -> Page {
     let html = format!(
         r#"<!doctype html>
 <html lang="en">
@@ -174,15 +235,17 @@ fn page(title: &str, body: &str) -> Response {
 </html>
 "#
     );
-    let headers = [
-        // "Back" after a logout must show nothing of who has left.
-        (header::CACHE_CONTROL, "no-store"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        ),
-    ];
-    (headers, Html(html)).into_response()
+    let kind = (CONTENT_TYPE, "text/html; charset=utf-8");
+    with(status, html, &[kind, NO_STORE, (CONTENT_SECURITY_POLICY, POLICY)])
+}
+
+fn with(status: StatusCode, text: String, headers: &[(HeaderName, &'static str)]) -> Page {
+    let mut page = Page::new(text);
+    *page.status_mut() = status;
+    for (name, value) in headers {
+        page.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    page
 }
 
 /// Text of a visitor's in a page, escaped.

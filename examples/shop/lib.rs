@@ -1,0 +1,21 @@
+//! A small shop: visits, a basket, a login, and a page that shows the session.
+//!
+//! All of it that is about neither sessions nor a framework, for the examples to share: what is
+//! left to each of them is its routes, its handlers, and what they do with the session. [`Page`] is
+//! a response of the `http` crate, in words that every framework has one of its own for.
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal is a page, and nothing is lost by moving it"
+)]
+
+mod data;
+mod failure;
+mod forms;
+mod open;
+pub mod pages;
+
+pub use data::{Full, STAY, Shop};
+pub use failure::Failure;
+pub use forms::{Add, BODY_LIMIT, Login, form};
+pub use open::{Open, Sessions, Visitors, interrupted, open};
+pub use pages::Page;
