@@ -8,11 +8,15 @@
     reason = "a refusal is a page, and nothing is lost by moving it"
 )]
 
+#[cfg(feature = "cot")]
+pub mod cot;
 mod data;
 mod failure;
 mod forms;
 mod open;
 pub mod pages;
+#[cfg(feature = "rocket")]
+pub mod rocket;
 
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;

@@ -450,6 +450,19 @@ fn later_fairings_see_the_headers() {
     assert_eq!(app.post("/act/visit", "").values("x-cookies"), ["1"]);
 }
 
+#[test]
+fn a_cookie_is_not_for_caches_whatever_the_handler_says() {
+    #[get("/cached")]
+    fn cached(s: Session<Shop>, stage: &State<Stage>) -> Varied {
+        Varied(stage.visit(&s), Header::new("Cache-Control", "public"))
+    }
+
+    let app = app(|rocket| rocket.mount("/", routes![cached]));
+    let first = app.get("/cached", "");
+    assert_eq!(first.values("cache-control"), ["no-store"]);
+    assert_eq!(app.get("/cached", first.cookie()).values("cache-control"), ["public"]);
+}
+
 /// rocket drops header fields that are not UTF-8 before any fairing sees them.
 #[test]
 fn a_field_that_is_not_utf8_hides_its_cookies_and_no_others() {
@@ -488,11 +501,13 @@ async fn an_application_without_the_layer_does_not_launch() {
 async fn of_a_layer_attached_twice_the_last_one_counts() {
     let [first, second] = [(); 2].map(|()| Watched::new());
     let themes = SessionLayer::<Theme, _>::new(MemoryStore::new());
-    let app = rocket()
-        .attach(first.sessions)
-        .attach(themes)
-        .attach(second.sessions)
-        .manage(Stage::default());
+    let other_store = SessionLayer::<Shop, _>::new(MemoryStore::new());
+    // What this one changed in the first one's session would be lost.
+    let between = AdHoc::on_request("between", |request, _| {
+        Box::pin(async { assert!(request.guard::<Session<Shop>>().await.is_error()) })
+    });
+    let app = rocket().attach(first.sessions).attach(themes).attach(between).attach(other_store);
+    let app = app.attach(second.sessions).manage(Stage::default());
     let client = Client::untracked(app.mount("/", routes![both])).await.unwrap();
     let response = client.get("/both").dispatch().await;
     assert_eq!(response.headers().get("set-cookie").count(), 2);
