@@ -76,6 +76,7 @@
 //! | --- | --- |
 //! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
 //! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
+//! | `rocket` | [`SessionLayer`] as a fairing of rocket 0.5, `Session<T>` as a request guard |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
 //! | `postgres` | `store::PostgresStore`, on a pool of sqlx 0.9 |
 //! | `mysql` | `store::MySqlStore`, for MySQL and MariaDB, on a pool of sqlx 0.9 |

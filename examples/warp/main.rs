@@ -7,7 +7,7 @@ use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown, service::Tower
 use shop::{Add, BODY_LIMIT, Failure, Login, Page, STAY, Shop, pages};
 use tower::Layer;
 use typed_session::{Lifetime, PendingSession, Session};
-use warp::{Filter, Rejection, Reply, body, get, path, post};
+use warp::{Filter, Rejection, Reply, body, path};
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -15,8 +15,7 @@ async fn main() -> Result<(), Failure> {
     let mut visitors = shop.visitors().await?;
     let service = TowerToHyperService::new(shop.sessions().layer(warp::service(routes())));
     let connections = GracefulShutdown::new();
-    while let Some(stream) = visitors.next().await {
-        let stream = TokioIo::new(stream);
+    while let Some(stream) = visitors.next().await.map(TokioIo::new) {
         let connection = http1::Builder::new().serve_connection(stream, service.clone());
         tokio::spawn(connections.watch(connection));
     }
@@ -32,21 +31,17 @@ fn session() -> impl Filter<Extract = (Loaded,), Error = Rejection> + Copy {
 }
 
 fn routes() -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
+    let (get, post) = (warp::get().and(session()), warp::post().and(session()));
     let limit = body::content_length_limit(BODY_LIMIT as u64);
-    let home =
-        path::end().and(get()).and(session()).map(|s: Loaded| s.map(|s| s.read(pages::home)));
-    let style = path!("style.css").and(get()).map(pages::style);
-    let api = path!("api" / "session")
-        .and(get())
-        .and(session())
-        .map(|s: Loaded| s.map(|s| pages::api(&s)));
-    let visit = path!("visit").and(post()).and(session()).map(visit);
-    let add = path!("basket").and(post()).and(session()).and(limit).and(body::form()).then(add);
-    let login = path!("login").and(post()).and(session()).and(limit).and(body::form()).map(login);
-    let logout = path!("logout").and(post()).and(session()).map(logout);
-    let rotated = session().map(|session: Loaded| session.inspect(Session::rotate));
-    let rotate = path!("session").and(post()).and(rotated).then(show);
-    let show = path!("session").and(get()).and(session()).then(show);
+    let home = path::end().and(get).map(|s: Loaded| s.map(|s| s.read(pages::home)));
+    let style = path!("style.css").and(warp::get()).map(pages::style);
+    let api = path!("api" / "session").and(get).map(|s: Loaded| s.map(|s| pages::api(&s)));
+    let visit = path!("visit").and(post).map(visit);
+    let add = path!("basket").and(post).and(limit).and(body::form()).then(add);
+    let login = path!("login").and(post).and(limit).and(body::form()).map(login);
+    let logout = path!("logout").and(post).map(logout);
+    let rotate = path!("session").and(post).map(|s: Loaded| s.inspect(Session::rotate)).then(show);
+    let show = path!("session").and(get).then(show);
     home.or(style).or(api).or(visit).or(add).or(login).or(logout).or(rotate).or(show)
 }
 
