@@ -204,8 +204,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// [`Transport`] is set.
     ///
     /// It costs no store call. All the fields are wanted, if there are several: of
-    /// `Cookie` they are one list; in the other headers each holds one id, and one
-    /// that holds more, as a proxy may join them, is malformed.
+    /// `Cookie` they are one list; in the other headers each holds one id, and of a
+    /// list with commas, as a proxy may make of them, none is taken.
     ///
     /// ```
     /// # use typed_session::{SessionData, SessionLayer, store::MemoryStore};

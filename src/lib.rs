@@ -65,7 +65,7 @@
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
 //! | write a store | [`store::Store`]: its documentation is the contract, and `testing::conformance` runs it |
-//! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`] |
+//! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`]; `testing::adapter` tells it the stories that it must come true in |
 //! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
 //!
 //! # Features
@@ -87,6 +87,7 @@
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test, histories and their checker, a TCP proxy that loses replies |
+//! | `adapter-suite` | `testing::adapter`: the stories that every adapter is held to, with their client; switches `testing` on |
 //!
 //! # What each request costs and causes
 //!

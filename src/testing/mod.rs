@@ -1,13 +1,14 @@
 //! What tests of sessions need: time and randomness to hand, stores that watch
 //! and fail, every order of events, and the store contract as code.
 //!
-//! Nothing here needs a runtime; nothing but [`proxy`] sleeps or opens a socket.
+//! Nothing here needs a runtime; nothing but [`proxy`] and `adapter` sleeps or opens a socket.
 //!
 //! | for | there is |
 //! | --- | --- |
 //! | the author of a store | [`conformance::run`]: the whole contract of [`Store`](crate::store::Store) in one line |
 //! | .. | [`history::run`]: many clients at work, and an order looked for that explains what they saw |
 //! | the author of a cache | the same two on [`Recalling`] |
+//! | the author of an adapter | `adapter::Suite`, with the feature `adapter-suite`: the stories that an adapter is held to, over real connections |
 //! | whoever asks what a network does | [`proxy::Proxy`]: cuts, delays, hangs, and loses replies |
 //! | whoever suspects a race | [`schedule::Explorer`]: every interleaving of a few futures; [`Yielding`]: a store with await points |
 //! | whoever counts store calls | [`Spy`] |

@@ -10,6 +10,8 @@ use tokio::runtime;
 mod axum;
 #[cfg(feature = "cot")]
 mod cot;
+#[cfg(feature = "hyper")]
+mod hyper;
 #[cfg(any(feature = "cot", feature = "rocket", feature = "warp"))]
 mod loopback;
 #[cfg(feature = "rocket")]
@@ -17,6 +19,8 @@ mod rocket;
 mod versions;
 #[cfg(feature = "warp")]
 mod warp;
+#[cfg(feature = "axum")]
+mod wrong;
 
 /// Serves on a socket of this machine until the process ends: for frameworks that run wherever
 /// tokio does.

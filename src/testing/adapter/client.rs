@@ -58,7 +58,10 @@ impl Connection {
     pub(super) async fn open(address: SocketAddr, protocol: Protocol, limit: Limit) -> Check<Self> {
         let failed = |error: &dyn std::fmt::Display| format!("no connection: {error}");
         let stream = limit.on("connecting", TcpStream::connect(address)).await?;
-        let stream = TokioIo::new(stream.map_err(|error| failed(&error))?);
+        let stream = stream.map_err(|error| failed(&error))?;
+        // Lest small frames wait for the acknowledgement of others.
+        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let stream = TokioIo::new(stream);
         let (sender, driver) = match protocol {
             Protocol::Http1 => {
                 let (sender, connection) =

@@ -1,11 +1,23 @@
 //! The stories that every adapter is held to, told over a real connection.
 //!
-//! The author of an adapter writes one small application on the framework, with the routes below,
-//! and a function that starts it; the suite is the client. Handlers are one line each: what a
-//! session goes through is [`Stage`]'s business, what is the framework's own (a redirect, an
-//! error, a stream, a WebSocket, a cookie of the application) is the application's.
+//! An adapter is finished when [`Suite`] says so. Its author writes one small application on the
+//! framework, with the routes below, and a function that starts it; the suite is the client, on
+//! HTTP/1.1, HTTP/2 and WebSockets, with the ids in cookies, in `Authorization` and in a header of
+//! their own. Each [`Story`] says what it shows. A broken one is named, with what was seen:
 //!
-//! [`Setup::sessions`] and [`Setup::themes`] are around all the routes.
+//! ```text
+//! the adapter breaks 2 of the stories (HTTP/1.1, cookie):
+//! OwnHeaders: The handler's own `Set-Cookie` and `Vary` stay.
+//!   cookies `theme=dark`: 0, not 1
+//! TwoLayers: Two layers with different data and different cookies do not meet.
+//!   GET /both: Nothing for Cookie("__Host-session"), and no new id
+//! ```
+//!
+//! # The application
+//!
+//! Handlers are one line each: what a session goes through is [`Stage`]'s business, what is the
+//! framework's own (a redirect, an error, a stream, a WebSocket, a cookie of the application) is
+//! the application's. [`Setup::sessions`] and [`Setup::themes`] are around all the routes.
 //!
 //! | route | takes | what the handler does |
 //! | --- | --- | --- |
@@ -24,6 +36,21 @@
 //! | `GET /ws` | `Session<Shop>` | becomes a WebSocket, if the framework has them; answers each text message with `stage.act(&session, message)`'s text, or with the word `error`; commits by itself: the stage does |
 //! | `/nested/..` | | `/nested/act/{action}`, as above, in a nested router or scope which has `sessions` around it once more, if the framework can do that |
 //! | any other | | 404 by the framework's own means |
+//!
+//! What the framework does not have is left out by [`Suite::without`], which wants the reason.
+//!
+//! The suite asks nothing of request bodies, of TLS and of speed, and it does not say which of a
+//! handler's own headers stay when its response is replaced by an error.
+//!
+//! # Example: axum
+//!
+//! The application that axum's adapter is tested with, as a whole. It panics where the story wants
+//! it, and so its test prints a few panics and passes.
+//!
+#![cfg_attr(feature = "axum", doc = "```no_run")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+#![doc = include_str!("application.rs")]
+//! ```
 
 mod carrier;
 mod client;

@@ -25,7 +25,16 @@ struct State {
     left: usize,
     /// Of all who wait, on either side.
     wakers: Vec<Waker>,
-    visits_log_in: bool,
+    also: Also,
+}
+
+/// What a visit does besides, in some stories.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Also {
+    #[default]
+    Nothing,
+    Login,
+    Logout,
 }
 
 impl Stage {
@@ -58,10 +67,17 @@ impl Stage {
         Ok(session.read(|shop| shop.visits.to_string()))
     }
 
-    /// Counts a visit, and returns how many there were. In some stories, it logs bob in as well.
+    /// Counts a visit, and returns how many there were. In some stories it logs bob in as well, or
+    /// whoever is there out.
     pub fn visit(&self, session: &Session<Shop>) -> String {
-        if self.state().visits_log_in {
-            self.login(session);
+        let also = self.state().also;
+        match also {
+            Also::Nothing => {}
+            Also::Login => drop(self.login(session)),
+            Also::Logout => {
+                session.end();
+                return String::new();
+            }
         }
         session.update(|shop| {
             shop.visits += 1;
@@ -92,20 +108,15 @@ impl Stage {
         Pause { stage: self.clone(), number: None }
     }
 
-    /// Lets everybody go on, and forgets what one story has asked for.
+    /// Lets everybody go on, and lets visits be visits.
     pub(super) fn reset(&self) {
-        self.reset_visits();
+        self.visits_do(Also::Nothing);
         self.release();
     }
 
-    /// Makes visits be visits alone.
-    pub(super) fn reset_visits(&self) {
-        self.state().visits_log_in = false;
-    }
-
-    /// Makes visits log in, too, until they are reset.
-    pub(super) fn visits_log_in(&self) {
-        self.state().visits_log_in = true;
+    /// Sets what visits do besides, until the next [`reset`](Self::reset).
+    pub(super) fn visits_do(&self, also: Also) {
+        self.state().also = also;
     }
 
     /// Returns how many have come to a pause, ever.

@@ -45,10 +45,10 @@ stories! {
     ErrorResponse: "What was changed before the handler fails is kept, and its cookie is sent: also that of a login.",
     NotFound: "A request for which there is no route is answered as ever, and costs no store call.",
     Redirect: "The cookie of a login is on the redirect that follows.",
+    HangUp: "A client that hangs up leaves nothing half done; later requests work.",
     Panic: "A handler that panics stores nothing; the session and the application live on.",
     Stream: "The cookie is in the head of a streamed response, and the session is stored before the head leaves.",
     CommittedStream: "A handler may commit before it streams, and say an error instead.",
-    HangUp: "A client that hangs up leaves nothing half done; later requests work.",
     TwoLayers: "Two layers with different data and different cookies do not meet.",
     Nested: "The layer around routes that it is around already is harmless.",
     MissingLayer: "An argument for which there is no layer is a 500 that says what to do.",
@@ -67,6 +67,7 @@ impl Story {
     /// What the framework must have for it.
     pub(super) const fn needs(self) -> Option<Feature> {
         match self {
+            Self::Bytes => Some(Feature::Bytes),
             Self::Panic => Some(Feature::Panics),
             Self::Nested => Some(Feature::Nested),
             Self::Socket | Self::SocketLogin => Some(Feature::WebSocket),

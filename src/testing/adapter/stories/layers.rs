@@ -2,7 +2,7 @@
 
 use crate::testing::Calls;
 use crate::testing::adapter::carrier::Issued;
-use crate::testing::adapter::client::Check;
+use crate::testing::adapter::client::{Answer, Check};
 use crate::testing::adapter::scene::{Scene, same};
 
 pub(super) async fn two(scene: &Scene) -> Check {
@@ -14,6 +14,11 @@ pub(super) async fn two(scene: &Scene) -> Check {
             other => return Err(format!("GET /both: {other:?} for {carrier:?}, and no new id")),
         }
     }
+    // Each layer has set its own, and `no-store` has not become a list.
+    let first = first.holds(Answer::is_no_store, "it has no `no-store` alone")?;
+    let first = first.holds(Answer::varies, "it has no such `Vary`")?;
+    let other = scene.theme.request_header();
+    first.holds(|first| first.varies_by(other.as_str()), "it has no `Vary` of the other layer")?;
     let second = visitor.get("/both").await?.is(200)?.says("2")?.issues_nothing()?;
     same("the other id at the second visit", &scene.theme.issued(&second)?, &Issued::Nothing)?;
     let out = visitor.act("logout").await?.is(200)?.removes_id()?;

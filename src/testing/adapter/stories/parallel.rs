@@ -5,13 +5,14 @@ use futures_util::future::join;
 use crate::testing::adapter::carrier::Issued;
 use crate::testing::adapter::client::{Answer, Check, Connection};
 use crate::testing::adapter::scene::{Scene, Visitor, same};
+use crate::testing::adapter::stage::Also;
 
 pub(super) async fn logins(scene: &Scene) -> Check {
     let visitor = scene.guest().await?;
     let windows = [visitor.clone(), visitor];
-    scene.stage.visits_log_in();
+    scene.stage.visits_do(Also::Login);
     let answers = both(scene, &windows).await?;
-    scene.stage.reset_visits();
+    scene.stage.visits_do(Also::Nothing);
     let mut statuses = answers.each_ref().map(|answer| answer.status);
     statuses.sort_unstable();
     same("two logins at the same time", &statuses, &[200, 409])?;
@@ -48,12 +49,14 @@ async fn both(scene: &Scene, [one, other]: &[Visitor<'_>; 2]) -> Check<[Answer; 
 pub(super) async fn logouts(scene: &Scene) -> Check {
     let member = scene.member().await?;
     let windows = [member.clone(), member.clone()];
-    let [one, other] = &windows;
-    let (one, other) = join(one.act("logout"), other.act("logout")).await;
-    for answer in [one?, other?] {
-        answer.is(200)?;
+    scene.stage.visits_do(Also::Logout);
+    let answers = both(scene, &windows).await?;
+    scene.stage.visits_do(Also::Nothing);
+    for answer in answers {
+        answer.is(200)?.removes_id()?;
     }
-    member.reads("user", "").await
+    member.reads("user", "").await?;
+    member.reads("verdict", "ended: logged out").await
 }
 
 pub(super) async fn one_connection(scene: &Scene) -> Check {
