@@ -82,6 +82,7 @@
 //! | `viz` | [`SessionLayer`] as a transform of viz 0.11, `Session<T>` as an extractor |
 //! | `actix-web` | [`SessionLayer`] as a `Transform` of actix-web 4, `Session<T>` as an extractor |
 //! | `ntex` | [`SessionLayer`] as a `Middleware` of ntex 4, `Session<T>` as an extractor; from Rust 1.97 |
+//! | `rocket` | [`SessionLayer`] as a fairing of rocket 0.5, `Session<T>` as a request guard |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
 //! | `postgres` | `store::PostgresStore`, on a pool of sqlx 0.9 |
 //! | `mysql` | `store::MySqlStore`, for MySQL and MariaDB, on a pool of sqlx 0.9 |

@@ -8,6 +8,8 @@
     reason = "a refusal is a page, and nothing is lost by moving it"
 )]
 
+#[cfg(feature = "cot")]
+pub mod cot;
 mod data;
 mod failure;
 mod forms;
@@ -19,6 +21,8 @@ pub mod poem;
 pub mod salvo;
 #[cfg(feature = "viz")]
 pub mod viz;
+#[cfg(feature = "rocket")]
+pub mod rocket;
 
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;

@@ -1,4 +1,5 @@
 //! For what the stories do not ask: a client, and sessions in a store that fails on demand.
+#![allow(dead_code, reason = "not every framework needs all of it")]
 
 use std::error::Error;
 use std::fmt;
@@ -67,13 +68,25 @@ impl Answer {
 /// Sends a request on a connection of its own.
 #[track_caller]
 pub(crate) fn send(address: SocketAddr, method: &str, path: &str, cookie: &str) -> Answer {
+    send_fields(address, method, path, &[format!("cookie: {cookie}").as_bytes()])
+}
+
+/// Sends a request with these lines in its head.
+#[track_caller]
+pub(crate) fn send_fields(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &[&[u8]],
+) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n").into_bytes();
+    let end: [&[u8]; 3] = [b"content-length: 0", b"connection: close", b""];
+    for field in fields.iter().chain(&end) {
+        request.extend_from_slice(field);
+        request.extend_from_slice(b"\r\n");
+    }
     let mut stream = TcpStream::connect(address).unwrap();
-    let end = "content-length: 0\r\nconnection: close";
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\n{end}\r\n\r\n"
-    )
-    .unwrap();
+    stream.write_all(&request).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect("a response");
