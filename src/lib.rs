@@ -203,10 +203,10 @@ pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 
 // What an adapter needs, and the adapters.
-#[cfg(feature = "poem")]
-pub use crate::adapter::poem::SessionEndpoint;
 #[cfg(any(feature = "actix-web", feature = "ntex"))]
 pub use crate::adapter::middleware::SessionMiddleware;
+#[cfg(feature = "poem")]
+pub use crate::adapter::poem::SessionEndpoint;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
 #[cfg(feature = "viz")]

@@ -17,12 +17,12 @@ mod open;
 pub mod pages;
 #[cfg(feature = "poem")]
 pub mod poem;
+#[cfg(feature = "rocket")]
+pub mod rocket;
 #[cfg(feature = "salvo")]
 pub mod salvo;
 #[cfg(feature = "viz")]
 pub mod viz;
-#[cfg(feature = "rocket")]
-pub mod rocket;
 
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;
