@@ -64,8 +64,9 @@
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
-//! | write a store | [`store::Store`]: its documentation is the contract, and `testing::conformance` runs it |
-//! | write an adapter | [`SessionLayer::open`], [`Exchange`], [`Effects`]; `testing::adapter` tells it the stories that it must come true in |
+//! | read how it is done, or move here from another library | [`manual`] |
+//! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
+//! | write an adapter | [`manual::writing_an_adapter`]; `testing::adapter` tells it the stories that it must come true in |
 //! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
 //!
 //! # Features
@@ -76,8 +77,12 @@
 //! | --- | --- |
 //! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
 //! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
+//! | `poem` | [`SessionLayer`] as a middleware of poem 3, `Session<T>` as an extractor |
+//! | `salvo` | [`SessionLayer`] as a handler to hoop of salvo 1, `Session<T>` as an extractor |
+//! | `viz` | [`SessionLayer`] as a transform of viz 0.11, `Session<T>` as an extractor |
 //! | `actix-web` | [`SessionLayer`] as a `Transform` of actix-web 4, `Session<T>` as an extractor |
 //! | `ntex` | [`SessionLayer`] as a `Middleware` of ntex 4, `Session<T>` as an extractor; from Rust 1.97 |
+//! | `rocket` | [`SessionLayer`] as a fairing of rocket 0.5, `Session<T>` as a request guard |
 //! | `sqlite` | `store::SqliteStore`, on a pool of sqlx 0.9 |
 //! | `postgres` | `store::PostgresStore`, on a pool of sqlx 0.9 |
 //! | `mysql` | `store::MySqlStore`, for MySQL and MariaDB, on a pool of sqlx 0.9 |
@@ -198,16 +203,24 @@ pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 
 // What an adapter needs, and the adapters.
+#[cfg(feature = "poem")]
+pub use crate::adapter::poem::SessionEndpoint;
 #[cfg(any(feature = "actix-web", feature = "ntex"))]
 pub use crate::adapter::middleware::SessionMiddleware;
 #[cfg(feature = "tower")]
 pub use crate::adapter::tower::{SessionFuture, SessionService};
+#[cfg(feature = "viz")]
+pub use crate::adapter::viz::SessionHandler;
 pub use crate::effects::{Effects, Header, Mode};
 pub use crate::exchange::{Exchange, Outcome};
 
 // For tests.
 #[cfg(feature = "testing")]
 pub mod testing;
+
+// In the documentation alone.
+#[cfg(any(doc, doctest))]
+pub mod manual;
 
 mod adapter;
 mod codec;

@@ -8,11 +8,21 @@
     reason = "a refusal is a page, and nothing is lost by moving it"
 )]
 
+#[cfg(feature = "cot")]
+pub mod cot;
 mod data;
 mod failure;
 mod forms;
 mod open;
 pub mod pages;
+#[cfg(feature = "poem")]
+pub mod poem;
+#[cfg(feature = "salvo")]
+pub mod salvo;
+#[cfg(feature = "viz")]
+pub mod viz;
+#[cfg(feature = "rocket")]
+pub mod rocket;
 
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;

@@ -12,7 +12,7 @@ pub(crate) mod middleware;
 #[cfg(feature = "ntex")]
 mod ntex;
 #[cfg(feature = "poem")]
-mod poem;
+pub(crate) mod poem;
 #[cfg(feature = "rocket")]
 mod rocket;
 #[cfg(feature = "salvo")]
@@ -20,4 +20,4 @@ mod salvo;
 #[cfg(feature = "tower")]
 pub(crate) mod tower;
 #[cfg(feature = "viz")]
-mod viz;
+pub(crate) mod viz;

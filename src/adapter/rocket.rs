@@ -1,1 +1,150 @@
-//! [`Session`](crate::Session) as a rocket extractor.
+//! [`SessionLayer`] as a rocket fairing, and [`Session`] as a request guard.
+//!
+//! ```
+//! # #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! # struct Visits { count: u64 }
+//! # impl typed_session::SessionData for Visits {}
+//! use typed_session::{Session, SessionLayer, store::MemoryStore};
+//!
+//! #[rocket::post("/visit")]
+//! fn visit(session: Session<Visits>) -> String {
+//!     session.update(|visits| visits.count += 1);
+//!     format!("visit {}", session.read(|visits| visits.count))
+//! }
+//!
+//! let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new());
+//! let app = rocket::build().attach(sessions).mount("/", rocket::routes![visit]);
+//! ```
+//!
+//! The session is stored, and the headers are added, when the response is there, also that of a
+//! catcher; fairings attached later see them. What is lost then is for no catcher: the response is
+//! replaced. A guard that fails, and an [`Error`] that a handler returns, go to the catchers. If
+//! the status has none, a sentence takes the place of rocket's page, and of what a handler answers
+//! by that status that took the failure as a `Result`. A panic is an error to rocket: what was
+//! changed before it is kept. Of a `Cookie` field that is not UTF-8, rocket shows nothing.
+
+use std::io::Cursor;
+use std::marker::PhantomData;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::{ContentType, Status};
+use rocket::request::{FromRequest, Outcome};
+use rocket::response::Responder;
+use rocket::{Build, Data, Ignite, Request, Response, Rocket, Sentinel};
+
+use crate::store::Store;
+use crate::{Error, Exchange, Mode, PendingSession, Rejection, Session, SessionData, SessionLayer};
+
+/// Of two for the same data and kind of store, the one attached last counts.
+#[rocket::async_trait]
+impl<T: SessionData, S: Store> Fairing for SessionLayer<T, S> {
+    fn info(&self) -> Info {
+        let kind = Kind::Ignite | Kind::Request | Kind::Response | Kind::Singleton;
+        Info { name: "Sessions", kind }
+    }
+
+    async fn on_ignite(&self, rocket: Rocket<Build>) -> rocket::fairing::Result {
+        let known = rocket.state::<Attached<T>>().is_some();
+        Ok(if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) })
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
+        let name = self.request_header();
+        let exchange = if name == "cookie" && !request.headers().contains(name) {
+            // Those of `rocket::local` are in the jar alone.
+            let jar: Vec<_> = request.cookies().iter().map(ToString::to_string).collect();
+            self.open(jar.iter().map(String::as_bytes))
+        } else {
+            self.open(request.headers().get(name).map(str::as_bytes))
+        };
+        *slot(request) = Some(exchange.pending());
+        *slot(request) = Some(exchange);
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        let Some(exchange) = slot::<Exchange<T, S>>(request).take() else { return };
+        let outcome = exchange.finish().await;
+        let lost = outcome.error.map(|error| (error.status(), error.public_message()));
+        if lost.is_some() {
+            *response = Response::new();
+        }
+        if let Some((status, text)) = lost.or_else(|| uncaught(request, response.status())) {
+            response.set_status(Status::new(status));
+            response.set_header(ContentType::Plain);
+            response.set_sized_body(text.len(), Cursor::new(text));
+        }
+        for header in outcome.effects.headers() {
+            let (name, value) = (header.name.to_owned(), header.value.to_owned());
+            match header.mode {
+                Mode::Append => response.adjoin_raw_header(name, value),
+                Mode::Replace => drop(response.set_raw_header(name, value)),
+            }
+        }
+    }
+}
+
+/// Loads the session, once a request. As an `Option`, `None` is no new visitor: the store failed.
+#[rocket::async_trait]
+impl<'r, T: SessionData> FromRequest<'r> for Session<T> {
+    type Error = Rejection;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
+        let pending = PendingSession::found(slot(request).as_ref());
+        let loaded = async { Ok(pending?.load().await?) };
+        loaded.await.map_or_else(|error| Outcome::Error(remember(request, error)), Outcome::Success)
+    }
+}
+
+/// The session that nobody has asked for, for a handler that decides later whether it loads it.
+#[rocket::async_trait]
+impl<'r, T: SessionData> FromRequest<'r> for PendingSession<T> {
+    type Error = Rejection;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
+        let pending = PendingSession::found(slot(request).as_ref());
+        pending.map_or_else(|error| Outcome::Error(remember(request, error)), Outcome::Success)
+    }
+}
+
+/// An application that has a route for it but not the layer does not launch.
+impl<T: SessionData> Sentinel for Session<T> {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        rocket.state::<Attached<T>>().is_none()
+    }
+}
+
+struct Attached<T>(PhantomData<fn() -> T>);
+
+impl<'r> Responder<'r, 'static> for Rejection {
+    fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
+        Err(remember(request, self).0)
+    }
+}
+
+/// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
+impl<'r> Responder<'r, 'static> for Error {
+    fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
+        Rejection::from(self).respond_to(request)
+    }
+}
+
+fn remember(request: &Request<'_>, rejection: Rejection) -> (Status, Rejection) {
+    *slot(request) = Some((rejection.status(), rejection.public_message()));
+    (Status::new(rejection.status()), rejection)
+}
+
+/// What is to be said instead of rocket's page.
+fn uncaught(request: &Request<'_>, answer: Status) -> Option<(u16, &'static str)> {
+    let sentence = slot(request).take().filter(|&(status, _)| status == answer.code)?;
+    let caught = request.rocket().catchers().any(|catcher| {
+        catcher.code.is_none_or(|code| code == answer.code)
+            && catcher.base.path().segments().prefix_of(request.uri().path().segments())
+    });
+    (!caught).then_some(sentence)
+}
+
+/// A place in the request's local cache, another one for each type.
+fn slot<'r, V: Send + 'static>(request: &'r Request<'_>) -> MutexGuard<'r, Option<V>> {
+    request.local_cache(|| Mutex::new(None)).lock().unwrap_or_else(PoisonError::into_inner)
+}

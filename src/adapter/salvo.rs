@@ -1,1 +1,115 @@
-//! [`Session`](crate::Session) as a salvo extractor.
+//! [`SessionLayer`] as a salvo [`Handler`] to hoop, and [`Session`] as an extractor.
+//!
+//! ```
+//! # use salvo_core as salvo;
+//! use salvo::prelude::*;
+//! use typed_session::{Session, SessionData, SessionLayer, store::MemoryStore};
+//!
+//! #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! struct Visits { count: u64 }
+//! impl SessionData for Visits {}
+//!
+//! #[handler]
+//! async fn visit(session: Session<Visits>) -> String {
+//!     session.update(|visits| visits.count += 1);
+//!     format!("visit {}", session.read(|visits| visits.count))
+//! }
+//!
+//! let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new());
+//! let app = Router::new().hoop(sessions).push(Router::with_path("visit").post(visit));
+//! # drop(app);
+//! ```
+//!
+//! Hoop the layer to the router whose routes use sessions. It must be before every hoop that does.
+//!
+//! What a handler did to its session is kept whatever the status of its response is, and also after
+//! `skip_rest` and `cease`. An `Err` is written to the response before the layer sees it. The
+//! `Catcher` comes after the layer: it gives a page to errors without one and leaves the headers, so
+//! cookies survive it; the sentence of a failed session is a page.
+//!
+//! A [`PendingSession`] is in the `Depot`, too, for hoops and goals that have no arguments of their
+//! own: `depot.get_typed::<PendingSession<Visits>>()`.
+
+use async_trait::async_trait;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use salvo_core::extract::{Extractible, Metadata};
+use salvo_core::{Depot, FlowCtrl, Handler, Request, Response, Scribe};
+
+use crate::adapter::http::{add_effects, open, status};
+use crate::data::SessionData;
+use crate::error::{Error, Rejection};
+use crate::layer::SessionLayer;
+use crate::session::{PendingSession, Session};
+use crate::store::Store;
+
+#[async_trait]
+impl<T: SessionData, S: Store> Handler for SessionLayer<T, S> {
+    async fn handle(
+        &self,
+        request: &mut Request,
+        depot: &mut Depot,
+        response: &mut Response,
+        ctrl: &mut FlowCtrl,
+    ) {
+        let exchange = open(self, request.headers());
+        depot.insert_typed(exchange.pending());
+        // Of those who are outside of the layer; it is empty as a rule.
+        let headers = response.headers().clone();
+        ctrl.call_next(request, depot, response).await;
+        let outcome = exchange.finish().await;
+        if let Some(error) = outcome.error {
+            // Nothing of the handler's is left, cookies included.
+            *response = Response::new();
+            response.set_headers(headers);
+            response.render(error);
+        }
+        add_effects(outcome.effects, response.headers_mut());
+    }
+}
+
+/// Loads the session, once a request; a request whose handler has no such
+/// argument costs no store call.
+impl<'ex, T: SessionData> Extractible<'ex> for Session<T> {
+    fn metadata() -> &'static Metadata {
+        &NO_FIELDS
+    }
+
+    #[expect(refining_impl_trait, reason = "so that whoever calls it by hand knows why it failed")]
+    async fn extract(_: &'ex mut Request, depot: &'ex mut Depot) -> Result<Self, Rejection> {
+        Ok(PendingSession::found(depot.get_typed().ok())?.load().await?)
+    }
+}
+
+/// The session that nobody has asked for, for a handler that decides later
+/// whether it loads it.
+impl<'ex, T: SessionData> Extractible<'ex> for PendingSession<T> {
+    fn metadata() -> &'static Metadata {
+        &NO_FIELDS
+    }
+
+    #[expect(refining_impl_trait, reason = "so that whoever calls it by hand knows why it failed")]
+    async fn extract(_: &'ex mut Request, depot: &'ex mut Depot) -> Result<Self, Rejection> {
+        Self::found(depot.get_typed().ok())
+    }
+}
+
+static NO_FIELDS: Metadata = Metadata::new("");
+
+impl Scribe for Rejection {
+    fn render(self, response: &mut Response) {
+        sentence(self.status(), self.public_message(), response);
+    }
+}
+
+/// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
+impl Scribe for Error {
+    fn render(self, response: &mut Response) {
+        sentence(self.status(), self.public_message(), response);
+    }
+}
+
+fn sentence(code: u16, text: &'static str, response: &mut Response) {
+    response.status_code(status(code)).body(text);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+}

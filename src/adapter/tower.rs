@@ -5,13 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::HeaderName;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::adapter::http::{apply, open, request_header};
+use crate::adapter::http::{add_effects, open, status};
 use crate::data::SessionData;
 use crate::exchange::{Exchange, Outcome};
 use crate::layer::SessionLayer;
@@ -22,7 +22,7 @@ impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
     type Service = SessionService<T, S, I>;
 
     fn layer(&self, inner: I) -> Self::Service {
-        SessionService { layer: self.clone(), request_header: request_header(self), inner }
+        SessionService { layer: self.clone(), inner }
     }
 }
 
@@ -33,15 +33,13 @@ impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
 #[derive(Debug)]
 pub struct SessionService<T, S, I> {
     layer: SessionLayer<T, S>,
-    request_header: HeaderName,
     inner: I,
 }
 
 // Not derived, because it would ask for a `T` and an `S` that can be cloned.
 impl<T, S, I: Clone> Clone for SessionService<T, S, I> {
     fn clone(&self) -> Self {
-        let Self { layer, request_header, inner } = self;
-        Self { layer: layer.clone(), request_header: request_header.clone(), inner: inner.clone() }
+        Self { layer: self.layer.clone(), inner: self.inner.clone() }
     }
 }
 
@@ -61,7 +59,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let exchange = open(&self.layer, &self.request_header, request.headers());
+        let exchange = open(&self.layer, request.headers());
         request.extensions_mut().insert(exchange.pending());
         let future = self.inner.call(request);
         SessionFuture { state: State::Handling { future, exchange: Some(exchange) } }
@@ -121,3 +119,23 @@ where
 }
 
 const ENDED: &str = "a future is not polled after its end";
+
+/// Adds the effects to the response, or to one of the error's own.
+// Inlined, because a response is large to move.
+#[inline]
+fn apply<B: From<&'static str>>(outcome: Outcome, mut response: Response<B>) -> Response<B> {
+    if let Some(error) = &outcome.error {
+        response = sentence(error.status(), error.public_message());
+    }
+    add_effects(outcome.effects, response.headers_mut());
+    response
+}
+
+/// Answers with a status and a sentence.
+pub(super) fn sentence<B: From<&'static str>>(code: u16, text: &'static str) -> Response<B> {
+    let mut response = Response::new(B::from(text));
+    *response.status_mut() = status(code);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}

@@ -27,7 +27,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Browser {
     client: Client,
     driver: Driver,
-    profile: TempDir,
     // How often a page was left.
     left: AtomicU64,
 }
@@ -36,23 +35,22 @@ impl Browser {
     /// Starts a browser that was never anywhere.
     pub(crate) async fn start() -> Self {
         let driver = Driver::start().await;
-        let profile = tempfile::tempdir().unwrap();
-        let client = driver.browser(profile.path()).await;
-        Self { client, driver, profile, left: AtomicU64::new(0) }
+        let client = driver.browser().await;
+        Self { client, driver, left: AtomicU64::new(0) }
     }
 
     /// Closes it, and starts it again with the same profile.
     pub(crate) async fn restart(&mut self) {
         self.client.clone().close().await.unwrap();
         // The lock goes last, once all is written.
-        let lock = self.profile.path().join("SingletonLock");
+        let lock = self.driver.profile().join("SingletonLock");
         let closed = async {
             while fs::symlink_metadata(&lock).is_ok() {
                 time::sleep(Duration::from_millis(20)).await;
             }
         };
         time::timeout(LIMIT, closed).await.expect("a browser that is closed ends");
-        self.client = self.driver.browser(self.profile.path()).await;
+        self.client = self.driver.browser().await;
     }
 
     pub(crate) async fn goto(&self, url: &str) {
@@ -173,12 +171,16 @@ struct Driver {
     process: Child,
     _output: BufReader<ChildStdout>,
     port: u16,
+    dir: TempDir,
 }
 
 impl Driver {
     async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
+            // Chromium leaves things behind.
+            .env("TMPDIR", dir.path())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -194,10 +196,14 @@ impl Driver {
             panic!("chromedriver has ended, see above");
         };
         let port = time::timeout(LIMIT, said).await.expect("chromedriver starts");
-        Self { process, _output: output, port }
+        Self { process, _output: output, port, dir }
     }
 
-    async fn browser(&self, profile: &Path) -> Client {
+    fn profile(&self) -> PathBuf {
+        self.dir.path().join("profile")
+    }
+
+    async fn browser(&self) -> Client {
         let mut options = json!({ "args": [
             "--headless=new",
             "--no-sandbox",
@@ -205,7 +211,7 @@ impl Driver {
             "--no-first-run",
             "--hide-scrollbars",
             "--window-size=1000,800",
-            format!("--user-data-dir={}", profile.display()),
+            format!("--user-data-dir={}", self.profile().display()),
         ] });
         if let Some(browser) = env::var_os("CHROMIUM").map(PathBuf::from) {
             options["binary"] = json!(browser);

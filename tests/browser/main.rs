@@ -51,8 +51,10 @@ macro_rules! shops {
 }
 
 shops! {
+    actix_web "actix-web",
     axum "axum",
     hyper "hyper",
+    rocket "rocket",
 }
 
 /// Runs a story to its end, or to the time when something must hang.

@@ -6,6 +6,7 @@ mod attacks;
 #[cfg(feature = "testing")]
 mod commit;
 mod cookie;
+mod defaults;
 mod evolution;
 #[cfg(feature = "testing")]
 mod histories;

@@ -10,11 +10,32 @@ use tokio::runtime;
 mod actix_web;
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "cot")]
+mod cot;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(any(
+    feature = "cot",
+    feature = "poem",
+    feature = "rocket",
+    feature = "salvo",
+    feature = "viz",
+    feature = "warp"
+))]
+mod loopback;
 #[cfg(feature = "ntex")]
 mod ntex;
+#[cfg(feature = "poem")]
+mod poem;
+#[cfg(feature = "rocket")]
+mod rocket;
+#[cfg(feature = "salvo")]
+mod salvo;
 mod versions;
+#[cfg(feature = "viz")]
+mod viz;
+#[cfg(feature = "warp")]
+mod warp;
 #[cfg(any(feature = "actix-web", feature = "ntex"))]
 mod wire;
 #[cfg(feature = "axum")]

@@ -39,7 +39,8 @@ const CAUGHT: &[(Mistake, &[Story])] = &[
     (Mistake::KnowsNoSockets, &[Story::Socket, Story::SocketLogin]),
     (Mistake::Replaces, &[Story::OwnHeaders, Story::TwoLayers]),
     (Mistake::Appends, &[Story::TwoLayers]),
-    (Mistake::SetsCookiesOnly, &[Story::NoStore, Story::Vary, Story::OutageOfCommit]),
+    (Mistake::ForgetsVary, &[Story::Vary, Story::OwnHeaders, Story::TwoLayers]),
+    (Mistake::ForgetsNoStore, &[Story::NoStore, Story::OutageOfCommit, Story::LostChange]),
     (Mistake::AlwaysVaries, &[Story::Lazy]),
     (Mistake::RemovesByName, &[Story::Removal]),
     (Mistake::ForgetsMaxAge, &[Story::StaySignedIn]),
@@ -92,7 +93,8 @@ enum Mistake {
     Replaces,
     /// No header takes the place of those of its name.
     Appends,
-    SetsCookiesOnly,
+    ForgetsVary,
+    ForgetsNoStore,
     AlwaysVaries,
     /// Removes the cookie without its attributes.
     RemovesByName,
@@ -331,7 +333,8 @@ async fn around<T: SessionData>(
         match mistake {
             Mistake::Replaces => mode = Mode::Replace,
             Mistake::Appends => mode = Mode::Append,
-            Mistake::SetsCookiesOnly if header.name != "set-cookie" => continue,
+            Mistake::ForgetsVary if header.name == "vary" => continue,
+            Mistake::ForgetsNoStore if header.name == "cache-control" => continue,
             Mistake::RemovesByName if value.contains("Max-Age=0") => {
                 value = "__Host-session=; Max-Age=0".to_owned();
             }

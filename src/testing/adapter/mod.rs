@@ -39,6 +39,9 @@
 //!
 //! What the framework does not have is left out by [`Suite::without`], which wants the reason.
 //!
+//! The suite asks nothing of request bodies, of TLS and of speed, and it does not say which of a
+//! handler's own headers stay when its response is replaced by an error.
+//!
 //! # Example: axum
 //!
 //! The application that axum's adapter is tested with, as a whole. It panics where the story wants

@@ -67,6 +67,7 @@ impl Story {
     /// What the framework must have for it.
     pub(super) const fn needs(self) -> Option<Feature> {
         match self {
+            Self::Bytes => Some(Feature::Bytes),
             Self::Panic => Some(Feature::Panics),
             Self::Nested => Some(Feature::Nested),
             Self::Socket | Self::SocketLogin => Some(Feature::WebSocket),

@@ -31,6 +31,8 @@ pub enum Feature {
     Nested,
     /// The route `/panic`: a panic ends one request, and not the application.
     Panics,
+    /// Fields of a request reach the adapter also if they are no UTF-8.
+    Bytes,
     /// The error of an argument of a handler can have a text of its own. Without it the status is
     /// all that is asked for.
     Sentences,
@@ -123,12 +125,16 @@ impl Suite {
     }
 
     fn tells(&self, story: Story, carrier: Carrier, protocol: Protocol) -> bool {
-        let over_http2 = protocol == Protocol::Http2;
-        !self.skipped.contains(&story)
+        let by_protocol = match protocol {
+            Protocol::Http1 => true,
+            Protocol::Http2 => {
+                self.has(Feature::Http2) && story.needs() != Some(Feature::WebSocket)
+            }
+        };
+        by_protocol
             && (carrier.is_cookie() || !story.is_of_cookies())
             && story.needs().is_none_or(|feature| self.has(feature))
-            && !(over_http2 && story.needs() == Some(Feature::WebSocket))
-            && !(over_http2 && !self.has(Feature::Http2))
+            && !self.skipped.contains(&story)
     }
 
     fn has(&self, feature: Feature) -> bool {

@@ -1,5 +1,6 @@
 //! Stores that fail, and changes that are lost.
 
+use crate::testing::Calls;
 use crate::testing::adapter::client::{Answer, Check};
 use crate::testing::adapter::scene::Scene;
 
@@ -58,8 +59,18 @@ pub(super) async fn lost_change(scene: &Scene) -> Check {
     let other = visitor.clone();
     let logout = async { other.act("logout").await?.is(200)?.removes_id() };
     let (lost, _) = scene.meanwhile(visitor.post("/slow"), logout).await?;
+    scene.costs("the change and the logout", Calls { load: 2, replace: 2, ..Calls::default() })?;
     fails(lost, 409)?.says(LOST)?;
     visitor.reads("read", "0").await?;
+    // Another change meanwhile is no reason to lose it.
+    let visitor = scene.guest().await?;
+    let visits = async {
+        visitor.act("visit").await?.is(200)?.says("2")?;
+        visitor.act("visit").await?.is(200)?.says("3")
+    };
+    let (kept, _) = scene.meanwhile(visitor.post("/slow"), visits).await?;
+    scene.costs("three changes", Calls { load: 3, replace: 4, ..Calls::default() })?;
+    kept.is(200)?.says("kept")?.issues_nothing()?;
     // Undisturbed, it is kept.
     let visitor = scene.guest().await?;
     let (kept, ()) = scene.meanwhile(visitor.post("/slow"), async { Ok(()) }).await?;

@@ -116,6 +116,13 @@ pub(super) async fn old_cookie(scene: &Scene) -> Check {
     old.get("/act/read").await?.is(200)?.says("0")?.issues_nothing()?;
     old.act("visit").await?.is(409)?.issues_nothing()?;
     old.act("logout").await?.is(409)?.issues_nothing()?;
+    // However the handler answers.
+    for answer in [old.post("/fail").await?, old.post("/redirect").await?] {
+        answer.is(409)?.issues_nothing()?;
+    }
+    for answer in [old.get("/cookies").await?, old.get("/stream").await?] {
+        answer.is(409)?.issues_nothing()?;
+    }
     visitor.reads("user", "bob").await?;
     visitor.reads("read", "1").await
 }

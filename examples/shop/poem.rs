@@ -1,0 +1,34 @@
+//! The shop's pages as poem's responses.
+
+use poem::endpoint::make_sync;
+use poem::{Endpoint, Error, IntoResponse, Response};
+
+use crate::{Page, pages};
+
+/// A page that poem can send.
+pub struct Answer(pub Page);
+
+impl From<Page> for Answer {
+    fn from(page: Page) -> Self {
+        Self(page)
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let (head, body) = self.0.into_parts();
+        (head.status, head.headers, body).into_response()
+    }
+}
+
+/// For what was typed and cannot be taken.
+impl From<Answer> for Error {
+    fn from(answer: Answer) -> Self {
+        Self::from_response(answer.into_response())
+    }
+}
+
+/// The style sheet of all pages.
+pub fn style() -> impl Endpoint {
+    make_sync(|_| Answer(pages::style()))
+}

@@ -1,0 +1,43 @@
+//! The shop's pages as salvo's responses, and the end of its server.
+
+use salvo::prelude::*;
+use salvo::server::ServerHandle;
+use typed_session::Error;
+
+use crate::{Page, pages};
+
+/// A page that salvo can send.
+pub struct Answer(Page);
+
+impl From<Page> for Answer {
+    fn from(page: Page) -> Self {
+        Self(page)
+    }
+}
+
+/// For `?`.
+impl From<Error> for Answer {
+    fn from(error: Error) -> Self {
+        Self(pages::failed(error))
+    }
+}
+
+impl Scribe for Answer {
+    fn render(self, response: &mut Response) {
+        *response = Response::from(self.0);
+    }
+}
+
+/// The style sheet of all pages.
+#[handler]
+pub async fn style() -> Answer {
+    pages::style().into()
+}
+
+/// Lets the requests that are under way come to their end.
+pub fn stop_when_interrupted(server: ServerHandle) {
+    tokio::spawn(async move {
+        crate::interrupted().await;
+        server.stop_graceful(None);
+    });
+}
