@@ -16,6 +16,7 @@ use actix_web::middleware::{
     from_fn,
 };
 use actix_web::rt::System;
+use actix_web::test::{self, TestRequest};
 use actix_web::web::{Bytes, Data, Path, Payload, Redirect, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
 use actix_ws::{Message, MessageStream};
@@ -465,4 +466,13 @@ fn the_head_of_a_websocket_carries_the_cookie() {
     let head = upgrade(address, "/ws");
     assert_eq!(head.status, 101);
     assert_eq!(ask(address, "GET /visit", &head.cookie()).body, "2");
+}
+
+#[actix_web::test]
+async fn the_cookie_is_marked_as_sensitive() {
+    let app = App::new().route("/", web::get().to(visited)).wrap(sessions().0);
+    let app = test::init_service(app).await;
+    let response = test::call_service(&app, TestRequest::get().to_request()).await;
+    assert!(response.headers().get(SET_COOKIE).unwrap().is_sensitive());
+    assert!(!response.headers().get(VARY).unwrap().is_sensitive());
 }

@@ -11,6 +11,7 @@ use ntex::server::{LoadBalancing, Server};
 use ntex::util::Bytes;
 use ntex::web::error::ErrorInternalServerError;
 use ntex::web::middleware::DefaultHeaders;
+use ntex::web::test::{self, TestRequest};
 use ntex::web::types::Path;
 use ntex::web::ws::{self, Frame, Message};
 use ntex::web::{
@@ -429,4 +430,15 @@ fn the_head_of_a_websocket_is_sent_by_ntex_itself() {
     assert_eq!((head.status, head.all("set-cookie").len()), (101, 0));
     // What was committed by hand is stored.
     assert_eq!(spied.take(), [Verb::Insert]);
+}
+
+#[test]
+fn the_cookie_is_marked_as_sensitive() {
+    System::new("test", DefaultRuntime).block_on(async {
+        let app = App::new().middleware(sessions().0).route("/", web::get().to(visited));
+        let app = test::init_service(app).await;
+        let response = test::call_service(&app, TestRequest::get().to_request()).await;
+        assert!(response.headers().get(SET_COOKIE).unwrap().is_sensitive());
+        assert!(!response.headers().get(VARY).unwrap().is_sensitive());
+    });
 }
