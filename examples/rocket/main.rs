@@ -51,7 +51,7 @@ async fn add(session: Session<Shop>, form: Vec<u8>) -> Result<Answer, Answer> {
 
 /// A shop that asks for no password; one that does checks it here, before anything else.
 #[post("/login", data = "<form>")]
-fn login(session: Session<Shop>, form: Vec<u8>) -> Result<Answer, Answer> {
+async fn login(session: Session<Shop>, form: Vec<u8>) -> Result<Answer, Answer> {
     let form: Login = shop::form(&form)?;
     let user = form.user()?;
     session.update(|shop| shop.user = Some(user));

@@ -33,19 +33,20 @@ fn session() -> impl Filter<Extract = (Loaded,), Error = Rejection> + Copy {
 fn routes() -> impl Filter<Extract = (impl Reply,), Error = Rejection> + Clone {
     let (get, post) = (warp::get().and(session()), warp::post().and(session()));
     let limit = body::content_length_limit(BODY_LIMIT as u64);
-    let home = path::end().and(get).map(|s: Loaded| s.map(|s| s.read(pages::home)));
+    let home = path::end().and(get).then(async |s: Loaded| s.map(|s| s.read(pages::home)));
     let style = path!("style.css").and(warp::get()).map(pages::style);
-    let api = path!("api" / "session").and(get).map(|s: Loaded| s.map(|s| pages::api(&s)));
-    let visit = path!("visit").and(post).map(visit);
+    let api = path!("api" / "session").and(get).then(async |s: Loaded| s.map(|s| pages::api(&s)));
+    let visit = path!("visit").and(post).then(visit);
     let add = path!("basket").and(post).and(limit).and(body::form()).then(add);
-    let login = path!("login").and(post).and(limit).and(body::form()).map(login);
-    let logout = path!("logout").and(post).map(logout);
-    let rotate = path!("session").and(post).map(|s: Loaded| s.inspect(Session::rotate)).then(show);
+    let login = path!("login").and(post).and(limit).and(body::form()).then(login);
+    let logout = path!("logout").and(post).then(logout);
+    let rotated = async |session: Loaded| session.inspect(Session::rotate);
+    let rotate = path!("session").and(post).then(rotated).then(show);
     let show = path!("session").and(get).then(show);
     home.or(style).or(api).or(visit).or(add).or(login).or(logout).or(rotate).or(show)
 }
 
-fn visit(session: Loaded) -> Result<Page, Page> {
+async fn visit(session: Loaded) -> Result<Page, Page> {
     session?.update(|shop| shop.visits += 1);
     Ok(pages::back_home())
 }
@@ -58,7 +59,7 @@ async fn add(session: Loaded, form: Add) -> Result<Page, Page> {
 }
 
 /// A shop that asks for no password; one that does checks it here, before anything else.
-fn login(session: Loaded, form: Login) -> Result<Page, Page> {
+async fn login(session: Loaded, form: Login) -> Result<Page, Page> {
     let (user, session) = (form.user()?, session?);
     session.update(|shop| shop.user = Some(user));
     session.set_lifetime(if form.stays() { STAY } else { Lifetime::default() });
@@ -66,7 +67,7 @@ fn login(session: Loaded, form: Login) -> Result<Page, Page> {
     Ok(pages::back_home())
 }
 
-fn logout(session: Loaded) -> Result<Page, Page> {
+async fn logout(session: Loaded) -> Result<Page, Page> {
     session?.end();
     Ok(pages::back_home())
 }

@@ -152,7 +152,7 @@ fn ws(s: Session<Shop>, ws: WebSocket, stage: &State<Stage>) -> Channel<'static>
                 let Message::Text(action) = message? else { continue };
                 let answer = stage.act(&s, action.as_str()).await;
                 let answer = answer.unwrap_or_else(|_| "error".to_owned());
-                socket.send(Message::Text(answer.into())).await?;
+                socket.send(Message::Text(answer)).await?;
             }
             Ok(())
         })
@@ -178,7 +178,7 @@ fn serve(rocket: Rocket<Build>) -> SocketAddr {
             let _ = sender.send(rocket.config().port);
         })
     });
-    thread::spawn(move || rocket::execute(rocket.attach(tell).launch()));
+    thread::spawn(move || drop(rocket::execute(rocket.attach(tell).launch())));
     (Ipv4Addr::LOCALHOST, receiver.recv().unwrap()).into()
 }
 
