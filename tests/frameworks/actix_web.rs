@@ -27,7 +27,7 @@ use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, TestSt
 use typed_session::testing::{Verb, When};
 use typed_session::{Error, PendingSession, Rejection, Session, SessionLayer};
 
-use crate::wire::{Answer, ask, listener, sessions, upgrade, visit};
+use crate::loopback::{Answer, Watched, listener, send, upgrade, visit};
 
 #[test]
 fn actix_web_comes_true() {
@@ -230,7 +230,7 @@ async fn watch(
 
 #[test]
 fn middleware_goes_inside_and_outside_of_the_layer() {
-    let (sessions, spied, _) = sessions();
+    let Watched { sessions, spied, .. } = Watched::new();
     let address = serve(move |listener| {
         let app = move || {
             App::new()
@@ -246,13 +246,13 @@ fn middleware_goes_inside_and_outside_of_the_layer() {
         };
         Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
     });
-    let answer = ask(address, "GET /visit", "");
+    let answer = send(address, "GET", "/visit", "");
     assert_eq!((answer.status, answer.body.as_str()), (200, "2"));
-    assert_eq!(answer.all("x-cookie"), ["no", "yes"]);
-    assert_eq!((answer.all("x-inside"), answer.all("x-outside")), (vec!["1"], vec!["1"]));
+    assert_eq!(answer.values("x-cookie"), ["no", "yes"]);
+    assert_eq!((answer.values("x-inside"), answer.values("x-outside")), (vec!["1"], vec!["1"]));
     // The handler, and the middleware before and after it: one session, loaded once and stored once.
     assert_eq!(spied.take(), [Verb::Insert]);
-    let again = ask(address, "GET /visit/", &answer.cookie());
+    let again = send(address, "GET", "/visit/", answer.cookie());
     assert_eq!((again.status, again.body.as_str()), (200, "5"));
     assert_eq!(spied.take(), [Verb::Load, Verb::Replace]);
 }
@@ -290,38 +290,38 @@ fn failing(sessions: SessionLayer<Shop, TestStore>) -> SocketAddr {
 
 #[test]
 fn an_error_carries_the_cookie_and_stays_the_error_that_it_was() {
-    let (sessions, ..) = sessions();
+    let Watched { sessions, .. } = Watched::new();
     let address = failing(sessions);
     for path in ["/handler", "/middleware"] {
-        let answer = ask(address, &format!("GET {path}"), "");
+        let answer = send(address, "GET", path, "");
         assert_eq!((answer.status, answer.body.as_str()), (418, "short and stout"), "{path}");
-        assert_eq!(answer.all("cache-control"), ["no-store"], "{path}");
-        assert_eq!(answer.all("vary"), ["Cookie"], "{path}");
-        assert_eq!(ask(address, "GET /read", &answer.cookie()).body, "1", "{path}");
+        assert_eq!(answer.values("cache-control"), ["no-store"], "{path}");
+        assert_eq!(answer.values("vary"), ["Cookie"], "{path}");
+        assert_eq!(send(address, "GET", "/read", answer.cookie()).body, "1", "{path}");
     }
     // The one of the handler is a response by then; the other goes on as it is.
-    assert_eq!(ask(address, "GET /handler", "").all("x-cookie"), ["yes"]);
-    assert_eq!(ask(address, "GET /middleware", "").all("x-teapot"), ["yes"]);
+    assert_eq!(send(address, "GET", "/handler", "").values("x-cookie"), ["yes"]);
+    assert_eq!(send(address, "GET", "/middleware", "").values("x-teapot"), ["yes"]);
 }
 
 #[test]
 fn an_error_does_not_hide_that_the_change_was_lost() {
-    let (sessions, _, faults) = sessions();
+    let Watched { sessions, faults, .. } = Watched::new();
     let address = failing(sessions);
     faults.every(Verb::Insert, ErrorKind::Unavailable, When::Before);
     for path in ["/handler", "/middleware"] {
-        let answer = ask(address, &format!("GET {path}"), "");
+        let answer = send(address, "GET", path, "");
         assert_eq!(answer.status, 503, "{path}");
         assert!(answer.body.starts_with("Sessions are not available"), "{path}: {}", answer.body);
-        assert_eq!(answer.all("content-type"), ["text/plain; charset=utf-8"], "{path}");
-        assert_eq!(answer.all("cache-control"), ["no-store"], "{path}");
-        assert!(answer.all("set-cookie").is_empty(), "{path}");
+        assert_eq!(answer.values("content-type"), ["text/plain; charset=utf-8"], "{path}");
+        assert_eq!(answer.values("cache-control"), ["no-store"], "{path}");
+        assert!(answer.values("set-cookie").is_empty(), "{path}");
     }
 }
 
 #[test]
 fn error_handlers_see_what_the_layer_answers() {
-    let (sessions, _, faults) = sessions();
+    let Watched { sessions, faults, .. } = Watched::new();
     let page = |response: ServiceResponse| -> actix_web::Result<ErrorHandlerResponse<BoxBody>> {
         // The error that it comes from is there for a log.
         let source = response.response().error().unwrap().to_string();
@@ -339,7 +339,7 @@ fn error_handlers_see_what_the_layer_answers() {
         Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
     });
     faults.outage();
-    let answer = ask(address, "GET /visit", "");
+    let answer = send(address, "GET", "/visit", "");
     assert_eq!(
         (answer.status, answer.body.as_str()),
         (503, "a page for session store: unavailable")
@@ -348,7 +348,7 @@ fn error_handlers_see_what_the_layer_answers() {
 
 #[test]
 fn a_worker_reads_what_another_has_stored() {
-    let (sessions, ..) = sessions();
+    let Watched { sessions, .. } = Watched::new();
     async fn visited(session: Session<Shop>) -> String {
         format!("{} {:?}", visit(&session), std::thread::current().id())
     }
@@ -356,11 +356,11 @@ fn a_worker_reads_what_another_has_stored() {
         let app = move || App::new().route("/", web::get().to(visited)).wrap(sessions.clone());
         Ok(HttpServer::new(app).workers(2).listen(listener)?.run())
     });
-    let first = ask(address, "GET /", "");
+    let first = send(address, "GET", "/", "");
     let cookie = first.cookie();
     let mut workers = vec![first.body.split_once(' ').unwrap().1.to_owned()];
     for visits in 2..100 {
-        let body = ask(address, "GET /", &cookie).body;
+        let body = send(address, "GET", "/", cookie).body;
         let (number, worker) = body.split_once(' ').unwrap();
         assert_eq!(number, visits.to_string());
         if worker != workers[0] {
@@ -373,8 +373,8 @@ fn a_worker_reads_what_another_has_stored() {
 
 #[test]
 fn a_scope_may_have_sessions_of_its_own() {
-    let (sessions, spied, _) = sessions();
-    let (inner, inner_spied, _) = crate::wire::sessions();
+    let Watched { sessions, spied, .. } = Watched::new();
+    let Watched { sessions: inner, spied: inner_spied, .. } = Watched::new();
     let cookie = |name: &'static str| CookiePolicy::new(name, Attributes::default()).unwrap();
     let themes = SessionLayer::<Theme, _>::new(MemoryStore::new()).cookie(cookie("theme"));
     let inner = inner.cookie(cookie("inner"));
@@ -396,22 +396,22 @@ fn a_scope_may_have_sessions_of_its_own() {
         };
         Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
     });
-    let answer = ask(address, "GET /inner/visit", "");
+    let answer = send(address, "GET", "/inner/visit", "");
     assert!(answer.cookie().starts_with("inner="), "{answer:?}");
     assert_eq!((spied.take(), inner_spied.take()), (vec![], vec![Verb::Insert]));
-    let outer = ask(address, "GET /visit", &answer.cookie());
+    let outer = send(address, "GET", "/visit", answer.cookie());
     assert_eq!(
         (outer.body.as_str(), outer.cookie().split_once('=').unwrap().0),
         ("1", "__Host-session")
     );
-    let both = ask(address, "GET /inner/both", &answer.cookie());
-    assert_eq!((both.body.as_str(), both.all("set-cookie").len()), ("2", 1));
+    let both = send(address, "GET", "/inner/both", answer.cookie());
+    assert_eq!((both.body.as_str(), both.values("set-cookie").len()), ("2", 1));
     assert!(both.cookie().starts_with("theme="), "{both:?}");
 }
 
 #[test]
 fn an_option_hides_an_outage_and_a_result_does_not() {
-    let (sessions, _, faults) = sessions();
+    let Watched { sessions, faults, .. } = Watched::new();
     async fn option(session: Option<Session<Shop>>) -> String {
         format!("{}", session.is_some())
     }
@@ -432,20 +432,21 @@ fn an_option_hides_an_outage_and_a_result_does_not() {
         };
         Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
     });
-    let cookie = ask(address, "GET /visit", "").cookie();
-    assert_eq!(ask(address, "GET /option", &cookie).body, "true");
+    let first = send(address, "GET", "/visit", "");
+    let cookie = first.cookie();
+    assert_eq!(send(address, "GET", "/option", cookie).body, "true");
     faults.outage();
-    let body = |path: &str| -> Answer { ask(address, &format!("GET {path}"), &cookie) };
+    let body = |path: &str| -> Answer { send(address, "GET", path, cookie) };
     assert_eq!(body("/option").body, "false");
     assert_eq!(body("/result").body, "503");
     assert_eq!(body("/pending").body, "503");
     // Whatever is made of it, no cache keeps it.
-    assert_eq!(body("/option").all("cache-control"), ["no-store"]);
+    assert_eq!(body("/option").values("cache-control"), ["no-store"]);
 }
 
 #[test]
 fn the_head_of_a_websocket_carries_the_cookie() {
-    let (sessions, ..) = sessions();
+    let Watched { sessions, .. } = Watched::new();
     async fn open(
         session: Session<Shop>,
         request: HttpRequest,
@@ -465,12 +466,12 @@ fn the_head_of_a_websocket_carries_the_cookie() {
     });
     let head = upgrade(address, "/ws");
     assert_eq!(head.status, 101);
-    assert_eq!(ask(address, "GET /visit", &head.cookie()).body, "2");
+    assert_eq!(send(address, "GET", "/visit", head.cookie()).body, "2");
 }
 
 #[actix_web::test]
 async fn the_cookie_is_marked_as_sensitive() {
-    let app = App::new().route("/", web::get().to(visited)).wrap(sessions().0);
+    let app = App::new().route("/", web::get().to(visited)).wrap(Watched::new().sessions);
     let app = test::init_service(app).await;
     let response = test::call_service(&app, TestRequest::get().to_request()).await;
     assert!(response.headers().get(SET_COOKIE).unwrap().is_sensitive());

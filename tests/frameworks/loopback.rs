@@ -4,23 +4,25 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
 
-use typed_session::SessionLayer;
 use typed_session::store::MemoryStore;
-use typed_session::testing::adapter::Shop;
+use typed_session::testing::adapter::{Shop, TestStore};
 use typed_session::testing::{Faults, Faulty, Spied, Spy};
+use typed_session::{Session, SessionLayer};
 
 /// Sessions in a store that is watched, and fails on demand.
 pub(crate) struct Watched {
-    pub(crate) sessions: SessionLayer<Shop, Spy<Faulty<MemoryStore>>>,
+    pub(crate) sessions: SessionLayer<Shop, TestStore>,
     pub(crate) faults: Faults,
     pub(crate) spied: Spied,
 }
 
 impl Watched {
     pub(crate) fn new() -> Self {
-        let store = Faulty::new(MemoryStore::new());
+        let store = Faulty::new(Arc::new(MemoryStore::new()));
         let faults = store.faults();
         let store = Spy::new(store);
         let spied = store.handle();
@@ -49,6 +51,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    #[track_caller]
+    fn read(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect("a response");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
     /// The values of all fields of a name.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(": "));
@@ -85,11 +94,48 @@ pub(crate) fn send_fields(
         request.extend_from_slice(field);
         request.extend_from_slice(b"\r\n");
     }
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = connect(address);
     stream.write_all(&request).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").expect("a response");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Answer::read(&text)
+}
+
+/// Opens a WebSocket, and returns the head of the answer.
+#[track_caller]
+pub(crate) fn upgrade(address: SocketAddr, path: &str) -> Answer {
+    let mut stream = connect(address);
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    Answer::read(&String::from_utf8(head).unwrap())
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+/// A listener on a port that was free.
+pub(crate) fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Counts a visit, and returns how many there were.
+pub(crate) fn visit(session: &Session<Shop>) -> String {
+    session.update(|shop| {
+        shop.visits += 1;
+        shop.visits.to_string()
+    })
 }

@@ -14,14 +14,6 @@ mod axum;
 mod cot;
 #[cfg(feature = "hyper")]
 mod hyper;
-#[cfg(any(
-    feature = "cot",
-    feature = "poem",
-    feature = "rocket",
-    feature = "salvo",
-    feature = "viz",
-    feature = "warp"
-))]
 mod loopback;
 #[cfg(feature = "ntex")]
 mod ntex;
@@ -36,8 +28,6 @@ mod versions;
 mod viz;
 #[cfg(feature = "warp")]
 mod warp;
-#[cfg(any(feature = "actix-web", feature = "ntex"))]
-mod wire;
 #[cfg(feature = "axum")]
 mod wrong;
 

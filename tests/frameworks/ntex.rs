@@ -27,7 +27,7 @@ use typed_session::testing::adapter::{
 use typed_session::testing::{Verb, When};
 use typed_session::{Error, PendingSession, Rejection, Session, SessionLayer};
 
-use crate::wire::{ask, listener, sessions, upgrade, visit};
+use crate::loopback::{Watched, listener, send, upgrade, visit};
 
 #[test]
 fn ntex_comes_true() {
@@ -218,17 +218,17 @@ where
 /// Middleware that tells in a header whether it has seen a cookie.
 struct Watch;
 
-struct Watched<S>(S);
+struct Noticed<S>(S);
 
 impl<S> Middleware<S, ()> for Watch {
-    type Service = Watched<S>;
+    type Service = Noticed<S>;
 
-    fn create(&self, (): &(), service: S) -> Watched<S> {
-        Watched(service)
+    fn create(&self, (): &(), service: S) -> Noticed<S> {
+        Noticed(service)
     }
 }
 
-impl<S> Service<(), WebRequest<()>> for Watched<S>
+impl<S> Service<(), WebRequest<()>> for Noticed<S>
 where
     S: Service<(), WebRequest<()>, Res = WebResponse, Error = WebError>,
 {
@@ -270,49 +270,49 @@ fn gated(sessions: SessionLayer<Shop, TestStore>) -> SocketAddr {
 
 #[test]
 fn middleware_goes_inside_and_outside_of_the_layer() {
-    let (sessions, spied, _) = sessions();
+    let Watched { sessions, spied, .. } = Watched::new();
     let address = gated(sessions);
-    let answer = ask(address, "GET /visit", "");
+    let answer = send(address, "GET", "/visit", "");
     assert_eq!((answer.status, answer.body.as_str()), (200, "2"));
-    assert_eq!(answer.all("x-cookie"), ["no", "yes"]);
-    assert_eq!(answer.all("x-outside"), ["1"]);
+    assert_eq!(answer.values("x-cookie"), ["no", "yes"]);
+    assert_eq!(answer.values("x-outside"), ["1"]);
     // The handler, and the middleware before and after it: one session, loaded once and stored once.
     assert_eq!(spied.take(), [Verb::Insert]);
-    let again = ask(address, "GET /visit", &answer.cookie());
+    let again = send(address, "GET", "/visit", answer.cookie());
     assert_eq!((again.status, again.body.as_str()), (200, "5"));
     assert_eq!(spied.take(), [Verb::Load, Verb::Replace]);
 }
 
 #[test]
 fn an_error_of_middleware_carries_the_cookie() {
-    let (sessions, spied, _) = sessions();
+    let Watched { sessions, spied, .. } = Watched::new();
     let address = gated(sessions);
-    let refused = ask(address, "GET /refused", "");
+    let refused = send(address, "GET", "/refused", "");
     assert_eq!((refused.status, refused.body.as_str()), (401, "enough"));
-    assert_eq!(refused.all("cache-control"), ["no-store"]);
-    assert_eq!(refused.all("vary"), ["Cookie"]);
+    assert_eq!(refused.values("cache-control"), ["no-store"]);
+    assert_eq!(refused.values("vary"), ["Cookie"]);
     assert_eq!(spied.take(), [Verb::Insert]);
-    assert_eq!(ask(address, "GET /visit", &refused.cookie()).body, "3");
+    assert_eq!(send(address, "GET", "/visit", &refused.cookie()).body, "3");
 }
 
 #[test]
 fn an_error_of_middleware_does_not_hide_that_the_change_was_lost() {
-    let (sessions, _, faults) = sessions();
+    let Watched { sessions, faults, .. } = Watched::new();
     let address = gated(sessions);
     faults.every(Verb::Insert, ErrorKind::Unavailable, When::Before);
     for path in ["/visit", "/refused"] {
-        let lost = ask(address, &format!("GET {path}"), "");
+        let lost = send(address, "GET", path, "");
         assert_eq!(lost.status, 503, "{path}");
         assert!(lost.body.starts_with("Sessions are not available"), "{lost:?}");
-        assert_eq!(lost.all("content-type"), ["text/plain; charset=utf-8"], "{path}");
-        assert_eq!(lost.all("cache-control"), ["no-store"], "{path}");
-        assert!(lost.all("set-cookie").is_empty(), "{lost:?}");
+        assert_eq!(lost.values("content-type"), ["text/plain; charset=utf-8"], "{path}");
+        assert_eq!(lost.values("cache-control"), ["no-store"], "{path}");
+        assert!(lost.values("set-cookie").is_empty(), "{lost:?}");
     }
 }
 
 #[test]
 fn a_worker_reads_what_another_has_stored() {
-    let (sessions, ..) = sessions();
+    let Watched { sessions, .. } = Watched::new();
     let address = serve(move |listener| {
         let app = async move |_: &()| {
             App::new().middleware(sessions.clone()).route(
@@ -325,11 +325,11 @@ fn a_worker_reads_what_another_has_stored() {
         let server = HttpServer::new(app).workers(2).load_balancing(LoadBalancing::RoundRobin);
         Ok(server.listen(listener, SharedCfg::default())?.run())
     });
-    let first = ask(address, "GET /", "");
+    let first = send(address, "GET", "/", "");
     let cookie = first.cookie();
     let mut workers = vec![first.body.split_once(' ').unwrap().1.to_owned()];
     for visits in 2..100 {
-        let body = ask(address, "GET /", &cookie).body;
+        let body = send(address, "GET", "/", cookie).body;
         let (number, worker) = body.split_once(' ').unwrap();
         assert_eq!(number, visits.to_string());
         if worker != workers[0] {
@@ -342,8 +342,8 @@ fn a_worker_reads_what_another_has_stored() {
 
 #[test]
 fn a_scope_may_have_sessions_of_its_own() {
-    let (sessions, spied, _) = sessions();
-    let (inner, inner_spied, _) = crate::wire::sessions();
+    let Watched { sessions, spied, .. } = Watched::new();
+    let Watched { sessions: inner, spied: inner_spied, .. } = Watched::new();
     let cookie = |name: &'static str| CookiePolicy::new(name, Attributes::default()).unwrap();
     let themes = SessionLayer::<Theme, _>::new(MemoryStore::new()).cookie(cookie("theme"));
     let inner = inner.cookie(cookie("inner"));
@@ -365,20 +365,20 @@ fn a_scope_may_have_sessions_of_its_own() {
         };
         Ok(HttpServer::new(app).workers(1).listen(listener, SharedCfg::default())?.run())
     });
-    let answer = ask(address, "GET /inner/visit", "");
+    let answer = send(address, "GET", "/inner/visit", "");
     assert!(answer.cookie().starts_with("inner="), "{answer:?}");
     assert_eq!((spied.take(), inner_spied.take()), (vec![], vec![Verb::Insert]));
-    let outer = ask(address, "GET /visit", &answer.cookie());
+    let outer = send(address, "GET", "/visit", answer.cookie());
     assert_eq!(outer.body, "1");
     assert!(outer.cookie().starts_with("__Host-session="), "{outer:?}");
-    let both = ask(address, "GET /inner/both", &answer.cookie());
+    let both = send(address, "GET", "/inner/both", answer.cookie());
     assert_eq!(both.body, "2");
     assert!(both.cookie().starts_with("theme="), "{both:?}");
 }
 
 #[test]
 fn an_option_hides_an_outage_and_a_result_does_not() {
-    let (sessions, _, faults) = sessions();
+    let Watched { sessions, faults, .. } = Watched::new();
     async fn option(session: Option<Session<Shop>>) -> String {
         format!("{}", session.is_some())
     }
@@ -399,20 +399,21 @@ fn an_option_hides_an_outage_and_a_result_does_not() {
         };
         Ok(HttpServer::new(app).workers(1).listen(listener, SharedCfg::default())?.run())
     });
-    let cookie = ask(address, "GET /visit", "").cookie();
-    assert_eq!(ask(address, "GET /option", &cookie).body, "true");
+    let first = send(address, "GET", "/visit", "");
+    let cookie = first.cookie();
+    assert_eq!(send(address, "GET", "/option", cookie).body, "true");
     faults.outage();
-    let body = |path: &str| ask(address, &format!("GET {path}"), &cookie);
+    let body = |path: &str| send(address, "GET", path, cookie);
     assert_eq!(body("/option").body, "false");
     assert_eq!(body("/result").body, "503");
     assert_eq!(body("/pending").body, "503");
     // Whatever is made of it, no cache keeps it.
-    assert_eq!(body("/option").all("cache-control"), ["no-store"]);
+    assert_eq!(body("/option").values("cache-control"), ["no-store"]);
 }
 
 #[test]
 fn the_head_of_a_websocket_is_sent_by_ntex_itself() {
-    let (sessions, spied, _) = sessions();
+    let Watched { sessions, spied, .. } = Watched::new();
     async fn open(session: Session<Shop>, request: HttpRequest) -> &'static str {
         visit(&session);
         session.commit().await.unwrap();
@@ -427,7 +428,7 @@ fn the_head_of_a_websocket_is_sent_by_ntex_itself() {
         Ok(HttpServer::new(app).workers(1).listen(listener, SharedCfg::default())?.run())
     });
     let head = upgrade(address, "/ws");
-    assert_eq!((head.status, head.all("set-cookie").len()), (101, 0));
+    assert_eq!((head.status, head.values("set-cookie").len()), (101, 0));
     // What was committed by hand is stored.
     assert_eq!(spied.take(), [Verb::Insert]);
 }
@@ -435,7 +436,7 @@ fn the_head_of_a_websocket_is_sent_by_ntex_itself() {
 #[test]
 fn the_cookie_is_marked_as_sensitive() {
     System::new("test", DefaultRuntime).block_on(async {
-        let app = App::new().middleware(sessions().0).route("/", web::get().to(visited));
+        let app = App::new().middleware(Watched::new().sessions).route("/", web::get().to(visited));
         let app = test::init_service(app).await;
         let response = test::call_service(&app, TestRequest::get().to_request()).await;
         assert!(response.headers().get(SET_COOKIE).unwrap().is_sensitive());
