@@ -216,6 +216,7 @@ pub mod testing;
 #[cfg(any(doc, doctest))]
 pub mod manual;
 
+mod candidates;
 mod codec;
 mod driver;
 mod effects;

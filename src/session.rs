@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::candidates::Candidates;
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::error::{Error, Rejection};
 use crate::event;
 use crate::id::SessionKey;
-use crate::lifecycle::{Candidates, Machine, Rotate};
+use crate::lifecycle::{Machine, Rotate};
 use crate::lifetime::Lifetime;
 use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};

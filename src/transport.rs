@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::candidates::Candidates;
 use crate::cookie::{self, CookiePolicy};
 use crate::effects::IdHeader;
 use crate::id::SessionId;
-use crate::lifecycle::Candidates;
 
 /// How the id travels between client and server: in a cookie, as a `Bearer` token, or in a header
 /// of its own.

@@ -20,11 +20,9 @@ use crate::time::Timestamp;
 use crate::transport::Transport;
 use crate::verdict::EndReason;
 
-pub(crate) use self::candidates::Candidates;
 pub(crate) use self::machine::Machine;
 pub(crate) use self::wishes::Rotate;
 
-mod candidates;
 mod judge;
 mod machine;
 mod plan;

@@ -57,7 +57,7 @@ const LINES: &[(&str, &str, Option<Code>)] = &[
     (".. [`Rotation::grace`]", "30 seconds", None),
     (".. [`Rotation::on_reuse`]", "refused, and an event", code!("lifecycle/mod.rs", "on_reuse: Reuse::Reject,")),
     ("[`clear_site_data`]", "nothing", code!("lifecycle/mod.rs", "clear_site_data: None,")),
-    ("ids tried of one request", "5", code!("lifecycle/candidates.rs", "AT_MOST: usize = 5;")),
+    ("ids tried of one request", "5", code!("candidates.rs", "AT_MOST: usize = 5;")),
     ("superseded ids remembered of one session", "8", code!("envelope.rs", "MAX_DEAD: usize = 8;")),
     ("longest name and value of a cookie", "4096 octets", None),
     ("[`encoding`]", "JSON", None),

@@ -14,7 +14,13 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::carrier::{Carrier, Issued};
-use super::suite::Protocol;
+
+/// How the client speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
 
 /// What a step of a story came to: a value, or what is wrong.
 pub(super) type Check<T = ()> = Result<T, String>;

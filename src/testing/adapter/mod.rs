@@ -65,8 +65,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::stage::Stage;
-pub use self::story::Story;
-pub use self::suite::{Broken, Feature, Report, Suite};
+pub use self::story::{Feature, Story};
+pub use self::suite::{Broken, Report, Suite};
 use crate::data::SessionData;
 #[expect(unused_imports, reason = "named in the documentation")]
 use crate::error::Error;

@@ -10,8 +10,7 @@ use http::header::{COOKIE, HeaderName};
 use hyper::body::Incoming;
 
 use super::carrier::{Carrier, Issued};
-use super::client::{Answer, Ask, Check, Connection, Limit, Open};
-use super::suite::Protocol;
+use super::client::{Answer, Ask, Check, Connection, Limit, Open, Protocol};
 use super::{Setup, Shop, Stage, TestStore, Theme};
 use crate::layer::{ClearSiteData, SessionLayer};
 use crate::lifecycle::Rotation;

@@ -1,7 +1,5 @@
 //! The stories, by name.
 
-use super::suite::Feature;
-
 /// Makes the enum, its list and its sentences of one text, so that what the docs say is what a
 /// broken story prints.
 macro_rules! stories {
@@ -87,4 +85,23 @@ impl Story {
                 | Self::StaySignedIn
         )
     }
+}
+
+/// What not every framework has.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Feature {
+    /// HTTP/2 with prior knowledge, on the same port.
+    Http2,
+    /// The route `/ws`.
+    WebSocket,
+    /// The route `/nested/act/{action}`: groups of routes with a middleware of their own.
+    Nested,
+    /// The route `/panic`: a panic ends one request, and not the application.
+    Panics,
+    /// Fields of a request reach the adapter also if they are no UTF-8.
+    Bytes,
+    /// The error of an argument of a handler can have a text of its own. Without it the status is
+    /// all that is asked for.
+    Sentences,
 }

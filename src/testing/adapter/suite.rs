@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::Setup;
 use super::carrier::{CONFIGURATIONS, Carrier};
+use super::client::Protocol;
 use super::scene::Scene;
 use super::stories;
-use super::story::Story;
+use super::story::{Feature, Story};
 
 /// The suite and its settings.
 #[derive(Clone, Debug)]
@@ -17,32 +18,6 @@ pub struct Suite {
     without: Vec<(Feature, &'static str)>,
     skipped: Vec<Story>,
     time_limit: Duration,
-}
-
-/// What not every framework has.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Feature {
-    /// HTTP/2 with prior knowledge, on the same port.
-    Http2,
-    /// The route `/ws`.
-    WebSocket,
-    /// The route `/nested/act/{action}`: groups of routes with a middleware of their own.
-    Nested,
-    /// The route `/panic`: a panic ends one request, and not the application.
-    Panics,
-    /// Fields of a request reach the adapter also if they are no UTF-8.
-    Bytes,
-    /// The error of an argument of a handler can have a text of its own. Without it the status is
-    /// all that is asked for.
-    Sentences,
-}
-
-/// How the client speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Protocol {
-    Http1,
-    Http2,
 }
 
 impl Default for Suite {
