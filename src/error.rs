@@ -35,8 +35,9 @@ pub enum Error {
     /// defaultable.
     #[error("what was written at a switch of subject does not make up session data")]
     Switch,
-    /// A closure panicked while it changed the data, so nothing was stored.
-    #[error("a change to the session panicked half way, so nothing was kept")]
+    /// A closure panicked while it changed the data, or a handler after it had changed some, so
+    /// nothing was stored.
+    #[error("who changed the session panicked half way, so nothing was kept")]
     Torn,
 }
 

@@ -67,6 +67,7 @@
 //! | know how parallel changes are merged | [`merge`] |
 //! | read how it is done, or move here from another library | [`manual`] |
 //! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
+//! | use it in your framework | [`adapter`]: a page for each |
 //! | write an adapter | [`manual::writing_an_adapter`]; `testing::adapter` has the stories, that is tests, that it must pass |
 //! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
 //!
@@ -206,14 +207,7 @@ pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 
 // What an adapter needs, and the adapters.
-#[cfg(any(feature = "actix-web", feature = "ntex"))]
-pub use crate::adapter::middleware::SessionMiddleware;
-#[cfg(feature = "poem")]
-pub use crate::adapter::poem::SessionEndpoint;
-#[cfg(feature = "tower")]
-pub use crate::adapter::tower::{SessionFuture, SessionService};
-#[cfg(feature = "viz")]
-pub use crate::adapter::viz::SessionHandler;
+pub mod adapter;
 pub use crate::effects::{Effects, Header, Mode};
 pub use crate::exchange::{Exchange, Outcome};
 
@@ -225,7 +219,6 @@ pub mod testing;
 #[cfg(any(doc, doctest))]
 pub mod manual;
 
-mod adapter;
 mod codec;
 mod driver;
 mod effects;

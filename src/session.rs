@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::data::SessionData;
@@ -187,7 +188,8 @@ impl<T: SessionData> Session<T> {
     /// see [`SessionData::merge`]. For a counter, or anything that must see the
     /// newest value, use [`transact`](Self::transact).
     ///
-    /// If the closure panics, nothing of this request is stored.
+    /// If the closure panics, nothing of this request is stored, and neither is it if the handler
+    /// panics later, before a commit: the answer is a 500 ([`Error::Torn`]).
     ///
     /// # Panics
     ///
@@ -369,6 +371,17 @@ pub struct Times {
     pub absolute_deadline: Timestamp,
     /// The idle limit.
     pub idle: Duration,
+}
+
+/// A handler that panics has not finished what it was at, and some frameworks make a response of
+/// that before the layer sees it: whatever was not stored by then is not stored at all.
+impl<T> Drop for Session<T> {
+    fn drop(&mut self) {
+        // In a panic of a closure on the data, its lock is held here, and the change is torn anyway.
+        if thread::panicking() && self.0.closure_on.load(Ordering::Relaxed) != this_thread() {
+            self.0.machine().tear();
+        }
+    }
 }
 
 impl<T> Clone for Session<T> {

@@ -32,7 +32,7 @@ use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transfor
 use actix_web::http::{StatusCode, header::HeaderMap, header::HeaderValue};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
-use crate::adapter::middleware::SessionMiddleware;
+pub use crate::adapter::middleware::SessionMiddleware;
 use crate::data::SessionData;
 use crate::effects::{Effects, Mode};
 use crate::error::{Error, Rejection};

@@ -29,7 +29,7 @@ use ntex::web::{FromRequest, HttpRequest, HttpResponse, State};
 use ntex::web::{WebError, WebRequest, WebResponse, WebResponseError};
 use ntex::{Ctx, Middleware, Service, forward_bind, forward_ready, forward_shutdown};
 
-use crate::adapter::middleware::SessionMiddleware;
+pub use crate::adapter::middleware::SessionMiddleware;
 use crate::data::SessionData;
 use crate::effects::{Effects, Mode};
 use crate::error::{Error, Rejection};

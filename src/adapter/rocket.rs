@@ -20,8 +20,8 @@
 //! catcher; fairings attached later see them. What is lost then is for no catcher: the response is
 //! replaced. A guard that fails, and an [`Error`] that a handler returns, go to the catchers. If
 //! the status has none, a sentence takes the place of rocket's page, and of what a handler answers
-//! by that status that took the failure as a `Result`. A panic is an error to rocket: what was
-//! changed before it is kept. Of a `Cookie` field that is not UTF-8, rocket shows nothing.
+//! by that status that took the failure as a `Result`. Of a `Cookie` field that is not UTF-8, rocket
+//! shows nothing.
 
 use std::io::Cursor;
 use std::marker::PhantomData;

@@ -1,5 +1,30 @@
-//! [`SessionLayer`] as a [`tower_layer::Layer`]: for axum, and for every other
-//! service on `http` 1.
+//! [`SessionLayer`] as a [`tower_layer::Layer`]: for warp, cot, hyper, and every other service on
+//! `http` 1.
+//!
+//! A handler finds a [`PendingSession`](crate::PendingSession) among the request's extensions. The
+//! response's body must be `From<&'static str>`: a failed commit is answered by a sentence.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower_layer::Layer;
+//! # use typed_session::{PendingSession, SessionData, SessionLayer, store::MemoryStore};
+//! # #[derive(Default, serde::Serialize, serde::Deserialize)]
+//! # struct Visits { count: u64 }
+//! # impl SessionData for Visits {}
+//!
+//! async fn visit(request: Request<()>) -> Result<Response<String>, typed_session::Rejection> {
+//!     let session = PendingSession::<Visits>::found(request.extensions().get())?.load().await?;
+//!     let count = session.update(|visits| { visits.count += 1; visits.count });
+//!     Ok(Response::new(format!("visit {count}")))
+//! }
+//!
+//! let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new());
+//! let service = sessions.layer(tower::service_fn(visit));
+//! # drop(service);
+//! ```
+//!
+//! An `Err` of the service passes as it is, without headers, and nothing is stored: what is to be
+//! kept must be a response by then.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -120,6 +120,15 @@ enum Asked {
     UnconditionalEnd,
 }
 
+impl<T> Machine<T> {
+    /// Whatever is not stored by now is not to be stored: who changed it has panicked.
+    pub(crate) const fn tear(&mut self) {
+        if let Stage::Loaded(loaded) = &mut self.stage {
+            loaded.wishes.torn |= loaded.wishes.pending() || loaded.dying.is_some();
+        }
+    }
+}
+
 impl<T: SessionData> Machine<T> {
     pub(crate) const fn new(candidates: Candidates) -> Self {
         Self {

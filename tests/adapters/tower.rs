@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use axum::http::{HeaderValue, Request, Response, header};
 use futures_executor::block_on;
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use typed_session::store::MemoryStore;
@@ -18,8 +21,8 @@ struct Visits {
 
 impl SessionData for Visits {}
 
-fn sessions() -> SessionLayer<Visits, MemoryStore> {
-    SessionLayer::new(MemoryStore::new())
+fn sessions() -> SessionLayer<Visits, Arc<MemoryStore>> {
+    SessionLayer::new(Arc::new(MemoryStore::new()))
 }
 
 /// A body that is neither `Send` nor any framework's.
@@ -132,5 +135,36 @@ fn the_id_travels_in_the_header_of_the_transport() {
         request.headers_mut().append(name, ids[0].clone());
         let again = block_on(service.clone().oneshot(request)).unwrap();
         assert_eq!(again.headers()[name], "mine", "the session goes on under its id");
+    }
+}
+
+/// What a handler was at when it panicked is not kept, wherever the panic is caught.
+#[test]
+fn a_panic_that_is_caught_inside_of_the_layer_stores_nothing() {
+    let panics = async |request: Request<()>| -> Result<Response<Local>, Infallible> {
+        let session =
+            request.extensions().get::<PendingSession<Visits>>().unwrap().load().await.unwrap();
+        session.update(|visits| visits.count += 1);
+        if request.uri().path() == "/committed" {
+            session.commit().await.unwrap();
+        }
+        session.update(|visits| visits.count += 1);
+        panic!("as the test wants it");
+    };
+    for (path, status, rows) in [("/", 500, 0), ("/committed", 500, 1)] {
+        let sessions = sessions();
+        let store = Arc::clone(sessions.store());
+        let caught = service_fn(move |request| async move {
+            match AssertUnwindSafe(panics(request)).catch_unwind().await {
+                Ok(answer) => answer,
+                Err(_) => Ok(Response::new("caught".into())),
+            }
+        });
+        let request = Request::get(path).body(()).unwrap();
+        let response = block_on(sessions.layer(caught).oneshot(request)).unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(store.len(), rows, "{path}");
+        // What was committed before has its cookie.
+        assert_eq!(response.headers().contains_key(header::SET_COOKIE), rows == 1, "{path}");
     }
 }

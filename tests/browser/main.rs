@@ -3,7 +3,7 @@
 //! The shops are the programs of `examples`, which are to be built before:
 //!
 //!     cargo build -p typed-session-examples --example axum
-//!     cargo test -p typed-session-browser
+//!     cargo test -p typed-session-browser -- --ignored axum
 //!
 //! It takes `chromedriver` and a Chromium that it finds, or that `CHROMIUM` names.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic")]
@@ -44,6 +44,7 @@ macro_rules! shops {
     )*};
     (@ $program:literal $($name:ident: $story:ident, $via:ident;)*) => {$(
         #[test]
+        #[ignore = "needs a browser: ./tests/run browser"]
         fn $name() {
             crate::limited($story($program, $via));
         }

@@ -32,6 +32,49 @@ fn a_change_that_panics_stores_nothing_of_the_request() {
 }
 
 #[test]
+fn who_drops_the_session_in_a_panic_has_its_changes_forgotten() {
+    let world = World::new();
+    let browser = world.browser();
+    world.change(&browser, |shop| shop.visits = 1);
+    type Changes = fn(&Session<Shop>);
+    let changes: [(Changes, u16); 4] = [
+        (|session| session.update(|shop| shop.visits = 2), 500),
+        (|session| session.end(), 500),
+        (|session| session.rotate(), 500),
+        (|session| assert_eq!(session.read(|shop| shop.visits), 1), 200),
+    ];
+    for (change, status) in changes {
+        let (_, answer) = world.visit(&browser, async |session| {
+            let session = session.clone();
+            panics(move || {
+                change(&session);
+                panic!("later");
+            });
+        });
+        assert_eq!((answer.status(), answer.calls.total(), answer.set_cookie()), (status, 1, None));
+    }
+    assert_eq!(world.read(&browser).0.visits, 1);
+}
+
+#[test]
+fn a_session_that_is_dropped_in_a_panic_of_its_own_closure_does_not_hang() {
+    let world = World::new();
+    let browser = world.browser();
+    let (_, answer) = world.visit(&browser, async |session| {
+        let dropped = session.clone();
+        let panic = panics(|| {
+            session.update(move |shop| {
+                shop.visits = 2;
+                let _dropped = dropped;
+                panic!("half way");
+            });
+        });
+        assert_eq!(panic, "half way");
+    });
+    assert_eq!((answer.status(), answer.calls.total()), (500, 0));
+}
+
+#[test]
 fn a_transaction_that_panics_tears_nothing() {
     let world = World::new();
     let browser = world.browser();
