@@ -45,9 +45,10 @@
 //! # drop(app);
 //! ```
 //!
-//! Without any framework it is three calls: [`SessionLayer::open`] with the request's `Cookie`
-//! headers, [`Exchange::session`], and [`Exchange::finish`], which returns the headers to send.
-//! The example is at `open`.
+//! Without any framework it is three calls: [`SessionLayer::open`] with the values of the request
+//! header that [`request_header`](SessionLayer::request_header) names, `cookie` by default;
+//! [`Exchange::session`]; and [`Exchange::finish`], which returns the headers to send. The example is
+//! at `open`.
 //!
 //! # Map
 //!
@@ -67,7 +68,7 @@
 //! | read how it is done, or move here from another library | [`manual`] |
 //! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
 //! | use it in your framework | [`adapter`]: a page for each |
-//! | write an adapter | [`manual::writing_an_adapter`]; `testing::adapter` tells it the stories that it must come true in |
+//! | write an adapter | [`manual::writing_an_adapter`]; `testing::adapter` has the stories, that is tests, that it must pass |
 //! | test with time and randomness in hand | [`Clock`], [`Entropy`], and the feature `testing` |
 //!
 //! # Features
@@ -79,7 +80,7 @@
 //! | `axum` | `Session<T>` as an extractor of axum 0.8; switches `tower` on |
 //! | `tower` | [`SessionLayer`] as a tower `Layer`, for services on `http` 1 |
 //! | `poem` | [`SessionLayer`] as a middleware of poem 3, `Session<T>` as an extractor |
-//! | `salvo` | [`SessionLayer`] as a handler to hoop of salvo 1, `Session<T>` as an extractor |
+//! | `salvo` | [`SessionLayer`] as a salvo 1 handler, for `Router::hoop`, `Session<T>` as an extractor |
 //! | `viz` | [`SessionLayer`] as a transform of viz 0.11, `Session<T>` as an extractor |
 //! | `actix-web` | [`SessionLayer`] as a `Transform` of actix-web 4, `Session<T>` as an extractor |
 //! | `ntex` | [`SessionLayer`] as a `Middleware` of ntex 4, `Session<T>` as an extractor; from Rust 1.97 |
@@ -94,13 +95,13 @@
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test, histories and their checker, a TCP proxy that loses replies |
-//! | `adapter-suite` | `testing::adapter`: the stories that every adapter is held to, with their client; switches `testing` on |
+//! | `adapter-suite` | `testing::adapter`: the stories, that is tests, that every adapter must pass, over real connections; switches `testing` on |
 //!
 //! # What each request costs and causes
 //!
 //! Store calls are counted as the [verbs](store::Store) that are called. As soon as a handler asks
 //! for the session, the response has `Vary: Cookie`; with every `Set-Cookie` and every failure goes
-//! `Cache-Control: no-store`. What it is by another [`Transport`], is said below.
+//! `Cache-Control: no-store`. Other transports: see below.
 //!
 //! | the cookie is | the handler | store calls | the response |
 //! | --- | --- | --- | --- |
@@ -113,10 +114,11 @@
 //! | .. | changes data | `load`, `replace` | no cookie; a persistent one is renewed now and then |
 //! | .. | logs in or out by the data, or calls `reauthenticate` or `rotate` | `load`, `replace` | a cookie with a new id |
 //! | .. | calls `end` | `load`, `replace` | the removal of the cookie; `Clear-Site-Data` if asked for |
+//! | .. | calls `transact` | `load`, `replace` at once, and again until it fits | no cookie |
 //! | .. that another request changes meanwhile | changes data | `load`, and `replace` until it fits | no cookie |
 //! | .. that another request ends meanwhile | changes data | `load`, `replace` | 409, no cookie |
-//! | unknown, expired, ended, unreadable | reads | `load` | no cookie |
-//! | unknown, expired, ended, unreadable | changes data | `load`, `insert` | a cookie of a new session |
+//! | unknown, forged, expired, ended, unreadable | reads | `load` | no cookie |
+//! | unknown, forged, expired, ended, unreadable | changes data | `load`, `insert` | a cookie of a new session |
 //! | superseded | reads | `load` | no cookie |
 //! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
@@ -134,7 +136,8 @@
 //! Behind a `store::Cached`, a `load` makes no trip to the store while the session is remembered and
 //! its id fits what is remembered.
 //!
-//! With [timed rotation](SessionLayer::rotation), which is off by default:
+//! With [timed rotation](SessionLayer::rotation), which is off by default, and of sessions with a
+//! subject alone:
 //!
 //! | the cookie is | the handler | store calls | the response |
 //! | --- | --- | --- | --- |
@@ -146,7 +149,7 @@
 //!
 //! | word | meaning |
 //! | --- | --- |
-//! | id | the secret in the cookie, [`SessionId`]. It is never stored, logged or printed |
+//! | id | the secret that the client holds, [`SessionId`]. It is never stored, logged or printed |
 //! | transport | how the id travels: the cookie, or a header in its place, [`Transport`] |
 //! | key | the session's name for stores, logs and people, [`SessionKey`]: a hash of a part of the id that stays when the id changes |
 //! | subject | who the session belongs to, [`Subject`]: a hash of what the application calls its user |

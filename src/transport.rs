@@ -85,7 +85,8 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// If it is no name of a header, or one with a meaning of its own.
+    /// If it is no name of a header, or a well-known one with a meaning of its own. Names that only
+    /// your proxy acts on are not known here; look there.
     pub fn header(name: &str) -> Result<Self, TransportError> {
         let name = name.to_ascii_lowercase();
         check_name(&name)?;
@@ -174,7 +175,9 @@ fn bearer_token(field: &[u8]) -> Option<&[u8]> {
 #[non_exhaustive]
 pub enum TransportError {
     /// It is no name of a header (RFC 9110, section 5.1), or is longer than any that is in use.
-    #[error("a header's name is 1 to 64 ASCII letters, digits and hyphens, such as `x-session`")]
+    #[error(
+        "a header's name is 1 to 64 ASCII letters, digits and characters of !#$%&'*+-.^_`|~, such as `x-session`"
+    )]
     Name,
     /// Servers, browsers, proxies or this library take the header for something else.
     #[error(
@@ -202,7 +205,8 @@ const AUTHORIZATION: &str = "authorization";
 
 const LONGEST_NAME: usize = 64;
 
-/// The fields of RFC 9110 to 9112, of cookies, and others that servers, browsers and proxies act on.
+/// The fields of RFC 9110 to 9112, of cookies, and others that servers, browsers and proxies act on
+/// or log.
 const RESERVED: &[&str] = &[
     "age",
     "allow",
@@ -210,6 +214,7 @@ const RESERVED: &[&str] = &[
     "authentication-info",
     "authorization",
     "cache-control",
+    "cf-connecting-ip",
     "clear-site-data",
     "connection",
     "cookie",
@@ -241,8 +246,11 @@ const RESERVED: &[&str] = &[
     "set-cookie2",
     "strict-transport-security",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
     "upgrade-insecure-requests",
     "user-agent",
@@ -250,12 +258,19 @@ const RESERVED: &[&str] = &[
     "via",
     "warning",
     "www-authenticate",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
     "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+    "x-sendfile",
 ];
 
 /// Whole families. What begins with `proxy-` or `sec-`, no script in a browser may send.
 const RESERVED_PREFIXES: &[&str] =
-    &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-forwarded-"];
+    &["accept", "access-control-", "content-", "if-", "proxy-", "sec-", "x-accel-", "x-forwarded-"];
 
 #[cfg(test)]
 mod tests {
@@ -300,6 +315,10 @@ mod tests {
             "Proxy-Authorization",
             "Sec-Fetch-Site",
             "X-Forwarded-For",
+            "X-Original-URL",
+            "X-HTTP-Method-Override",
+            "X-Request-ID",
+            "X-Accel-Redirect",
             "Forwarded",
             "Location",
         ];

@@ -5,6 +5,7 @@
 //! | know what a session is here, and why it is so | [`concepts`] |
 //! | know what is set if you set nothing, and why | [`defaults`] |
 //! | log in, log out, ask again, switch the user | [`logging_in`] |
+//! | keep others out of a route, refuse what other sites cause, have your own page for 409 and 503 | [`protecting_routes`] |
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | run on several machines | [`several_nodes`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
@@ -26,6 +27,10 @@ pub mod defaults {}
 
 #[doc = include_str!("logging_in.md")]
 pub mod logging_in {}
+
+#[cfg_attr(all(feature = "axum", feature = "testing"), doc = include_str!("protecting_routes.md"))]
+#[cfg_attr(not(all(feature = "axum", feature = "testing")), doc = "(Needs `axum` and `testing`.)")]
+pub mod protecting_routes {}
 
 #[doc = include_str!("staying_signed_in.md")]
 pub mod staying_signed_in {}

@@ -69,7 +69,7 @@ const LINES: &[(&str, &str, Option<Code>)] = &[
     ("tries of a commit or a transaction", "512", code!("lifecycle/machine.rs", "MAX_TRIES: u32 = 512;")),
     (".. of a logout", "16, then unconditionally", code!("lifecycle/machine.rs", "MAX_END_TRIES: u32 = 16;")),
     ("depth of a merge", "128", code!("merge.rs", "MAX_DEPTH: usize = 128;")),
-    ("records removed by one call of [`sweep`]", "1000", code!("sweep.rs", "BATCH: usize = 1000;")),
+    ("records removed at once by [`sweep`]", "1000", code!("sweep.rs", "BATCH: usize = 1000;")),
     ("pause between two batches of [`sweep_every`]", "as long as the first one took, 1 millisecond to 1 second", code!("sweep.rs", "[Duration::from_millis(1), Duration::from_secs(1)];")),
     ("keys that [`end_all`]", "100", code!("revoke.rs", "PAGE: usize = 100;")),
     ("table of an SQL store, collection of MongoDB", "`typed_sessions`", code!("store/sql/mod.rs", "DEFAULT_TABLE: &str = \"typed_sessions\";")),
