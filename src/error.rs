@@ -35,7 +35,7 @@ pub enum Error {
     /// defaultable.
     #[error("what was written at a switch of subject does not make up session data")]
     Switch,
-    /// A closure panicked while it changed the data, so nothing was stored.
+    /// The handler panicked, or a closure while it changed the data, so nothing was stored.
     #[error("a change to the session panicked half way, so nothing was kept")]
     Torn,
 }

@@ -120,6 +120,17 @@ enum Asked {
     UnconditionalEnd,
 }
 
+impl<T> Machine<T> {
+    /// Takes note that a handler panicked: what it has left is half done.
+    pub(crate) fn tear(&mut self) {
+        if let Stage::Loaded(loaded) = &mut self.stage
+            && (loaded.wishes.pending() || loaded.dying.is_some())
+        {
+            loaded.wishes.torn = true;
+        }
+    }
+}
+
 impl<T: SessionData> Machine<T> {
     pub(crate) const fn new(candidates: Candidates) -> Self {
         Self {

@@ -11,6 +11,7 @@ use rocket::local::asynchronous::Client;
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::stream::TextStream;
 use rocket::response::{Redirect, Responder};
+use rocket::shield::Shield;
 use rocket::{Build, Request, Rocket, State, catch, catchers, get, post, routes};
 use rocket_ws::{Channel, Message, WebSocket};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,6 @@ use crate::loopback::{self, Answer, Watched};
 #[test]
 fn rocket_comes_true() {
     Suite::new()
-        .without(Feature::Panics, "to rocket a panic is an error, whose changes are kept")
         .without(Feature::Bytes, "rocket drops such fields before any fairing sees them")
         .run(start);
 }
@@ -322,6 +322,21 @@ fn what_is_lost_at_the_end_is_not_for_catchers() {
     assert_eq!(answer.values("vary"), ["Cookie"]);
 }
 
+#[test]
+fn a_shield_that_is_attached_after_the_layer_is_on_what_takes_the_place_of_a_response() {
+    for again in [false, true] {
+        let app = app(|rocket| {
+            let rocket = rocket.mount("/", routes![act]);
+            if again { rocket.attach(Shield::default()) } else { rocket }
+        });
+        assert_eq!(app.post("/act/visit", "").values("x-content-type-options"), ["nosniff"]);
+        app.faults.outage();
+        let answer = app.post("/act/visit", "");
+        is_unavailable(&answer);
+        assert_eq!(answer.values("x-content-type-options").len(), usize::from(again));
+    }
+}
+
 #[get("/ranked", rank = 1)]
 fn forwards(session: Session<Shop>, _never: Never, stage: &State<Stage>) -> String {
     stage.visit(&session)
@@ -417,11 +432,20 @@ fn a_handler_that_took_the_failure_as_a_result_answers_its_status_by_the_sentenc
 }
 
 #[test]
-fn what_was_changed_before_a_panic_is_kept() {
-    let app = app(|rocket| rocket.mount("/", routes![read, act, panic]));
-    let answer = app.post("/panic", "");
-    assert_eq!(answer.status, 500);
-    assert_eq!(app.get("/act/read", answer.cookie()).body, "1");
+fn a_panic_is_answered_by_its_catcher_unless_it_cost_a_change() {
+    #[post("/reads")]
+    fn reads(session: Session<Shop>) {
+        panic!("{}", session.read(|shop| shop.visits));
+    }
+
+    let app = app(|rocket| {
+        rocket.mount("/", routes![read, act, panic, reads]).register("/", catchers![other])
+    });
+    let cookie = app.visitor();
+    assert_eq!(app.post("/reads", &cookie).body, "the application's page for 500");
+    let answer = app.post("/panic", &cookie);
+    assert_eq!((answer.status, &*answer.body), (500, "The session could not be kept."));
+    assert_eq!(app.get("/act/read", &cookie).body, "1");
 }
 
 #[test]

@@ -32,6 +32,60 @@ fn a_change_that_panics_stores_nothing_of_the_request() {
 }
 
 #[test]
+fn a_panic_that_drops_the_handle_stores_nothing_that_was_not_committed() {
+    let changes: [fn(&Session<Shop>); 3] = [
+        |session| session.update(|shop| shop.visits = 2),
+        |session| session.update(|shop| shop.user = Some("ann".into())),
+        |session| session.end(),
+    ];
+    for change in changes {
+        let world = World::new();
+        let browser = world.browser();
+        world.change(&browser, |shop| shop.visits = 1);
+        let (_, answer) = world.visit(&browser, async |session| {
+            let handle = session.clone();
+            panics(move || {
+                change(&handle);
+                panic!("the handler's");
+            });
+        });
+        assert_eq!((answer.status(), answer.calls.total(), answer.set_cookie()), (500, 1, None));
+        assert_eq!(world.read(&browser).0.visits, 1);
+    }
+}
+
+#[test]
+fn a_panic_undoes_no_commit_and_no_read() {
+    let world = World::new();
+    let browser = world.browser();
+    let (_, answer) = world.visit(&browser, async |session| {
+        session.update(|shop| shop.visits = 1);
+        session.commit().await.unwrap();
+        let handle = session.clone();
+        panics(move || panic!("{}", handle.read(|shop| shop.visits)));
+    });
+    // So the cookie is sent.
+    answer.is_fine();
+    assert_eq!(world.read(&browser).0.visits, 1);
+}
+
+#[test]
+fn a_handle_in_a_closure_of_its_own_session_is_dropped_by_a_panic_without_harm() {
+    let world = World::new();
+    let exchange = world.open_with(None);
+    let session = run(exchange.session()).unwrap();
+    let handle = session.clone();
+    panics(|| {
+        session.read(move |_| {
+            let _handle = handle;
+            panic!("under the lock");
+        })
+    });
+    session.update(|shop| shop.visits = 1);
+    world.close(exchange).is_fine();
+}
+
+#[test]
 fn a_transaction_that_panics_tears_nothing() {
     let world = World::new();
     let browser = world.browser();
