@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use axum::http::{HeaderValue, Request, Response, header};
 use futures_executor::block_on;
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use typed_session::store::MemoryStore;
@@ -133,4 +134,35 @@ fn the_id_travels_in_the_header_of_the_transport() {
         let again = block_on(service.clone().oneshot(request)).unwrap();
         assert_eq!(again.headers()[name], "mine", "the session goes on under its id");
     }
+}
+
+#[test]
+fn a_handler_that_is_cut_short_inside_of_the_layer_has_answered_and_outside_of_it_has_not() {
+    async fn hangs(request: Request<()>) -> Result<Response<Local>, Infallible> {
+        let _visited = visit(request).await;
+        std::future::pending().await
+    }
+
+    /// Gives up on a service at once.
+    fn cut<S>(
+        service: S,
+    ) -> impl Service<Request<()>, Response = Response<Local>, Error = Infallible>
+    where
+        S: Service<Request<()>, Response = Response<Local>, Error = Infallible> + Clone,
+    {
+        service_fn(move |request| {
+            let cut = service.clone().oneshot(request).now_or_never();
+            std::future::ready(cut.unwrap_or_else(|| Ok(Response::new("too slow".into()))))
+        })
+    }
+
+    let sessions = sessions();
+    let outside = cut(sessions.layer(service_fn(hangs)));
+    let response = block_on(outside.oneshot(Request::new(()))).unwrap();
+    assert!(response.headers().is_empty() && sessions.store().is_empty());
+
+    let inside = sessions.layer(cut(service_fn(hangs)));
+    let response = block_on(inside.oneshot(Request::new(()))).unwrap();
+    assert!(response.headers().contains_key(header::SET_COOKIE));
+    assert_eq!(sessions.store().len(), 1);
 }
