@@ -3,9 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use crate::candidates::Candidates;
@@ -26,6 +25,9 @@ use crate::verdict::{EndReason, Verdict};
 /// Clones are the same session. It can be kept, sent and held across `await`
 /// without harm; after the response it still reads, and a change must be
 /// committed by hand then.
+///
+/// If a panic drops it, what was changed and not committed yet is not stored,
+/// also if somebody catches the panic and answers for the handler.
 ///
 /// ```
 /// # use typed_session::{Session, SessionData};
@@ -51,6 +53,8 @@ pub(crate) struct Inner<T> {
     pub(crate) turn: futures_util::lock::Mutex<()>,
     /// The thread that runs a closure on the data, or 0.
     closure_on: AtomicUsize,
+    /// A panic has dropped a handle, and the state does not know yet.
+    panicked: AtomicBool,
     pub(crate) arrived: Timestamp,
     driver: Arc<dyn Driver<T>>,
 }
@@ -99,6 +103,7 @@ impl<T> Inner<T> {
             machine: Mutex::new(Machine::new(candidates)),
             turn: futures_util::lock::Mutex::new(()),
             closure_on: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
             arrived,
             driver,
         }
@@ -112,7 +117,12 @@ impl<T> Inner<T> {
         );
         // A panic in a closure poisons the lock; whether it tore the data apart, the
         // machine knows.
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.panicked.load(Ordering::Relaxed) {
+            self.panicked.store(false, Ordering::Relaxed);
+            machine.tear();
+        }
+        machine
     }
 
     /// Runs a closure of the user's under the lock.
@@ -374,13 +384,13 @@ pub struct Times {
     pub idle: Duration,
 }
 
-/// A handler that panics has not finished what it was at, and some frameworks make a response of
-/// that before the layer sees it: whatever was not stored by then is not stored at all.
+/// Frameworks and middleware that catch panics answer for the handler, and then the request's changes
+/// would be stored as if it had come to its end.
 impl<T> Drop for Session<T> {
     fn drop(&mut self) {
-        // In a panic of a closure on the data, its lock is held here, and the change is torn anyway.
-        if thread::panicking() && self.0.closure_on.load(Ordering::Relaxed) != this_thread() {
-            self.0.machine().tear();
+        // Without the lock, which the panic may hold.
+        if std::thread::panicking() {
+            self.0.panicked.store(true, Ordering::Relaxed);
         }
     }
 }

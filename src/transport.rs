@@ -20,8 +20,9 @@ use crate::id::SessionId;
 ///
 /// An id is accepted by the transport that is set and by no other. A field of `Authorization`, or
 /// of the named header, holds one id; of a list with commas, as some proxies make of repeated
-/// fields, none is taken. Of several fields each is tried, five at most. Login, rotation, superseded ids and
-/// limits are the same for all. A header has no `Max-Age`, so
+/// fields, none is taken. Of several fields each is tried, five at most. Two layers around one route
+/// need two headers, or two cookies: a response has each header but `Set-Cookie` once. Login,
+/// rotation, superseded ids and limits are the same for all. A header has no `Max-Age`, so
 /// [`Lifetime::persistent`](crate::Lifetime::persistent) changes nothing there: whether the id
 /// outlives a restart is up to the client, and the limits are the server's.
 ///

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! What is wrapped before the layer is inside of it, and may use the session too. Bodies come out
-//! boxed, as those of handlers are, so any middleware goes around it.
+//! boxed, so any middleware goes around it.
 //!
 //! A handler's `Err` is a response by then. One of a middleware inside stays what it is: the
 //! headers are put on its `error_response`, unless middleware outside answers by one of its own.
@@ -70,7 +70,7 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let values = request.headers().get_all(self.layer.request_header());
         let exchange = self.layer.open(values.map(HeaderValue::as_bytes));
-        request.extensions_mut().insert(exchange.pending());
+        let outer = request.extensions_mut().insert(exchange.pending());
         let response = self.inner.call(request);
         Box::pin(async move {
             let response = response.await;
@@ -81,7 +81,11 @@ where
                 (Err(_), Some(error)) => Err(error.into()),
             };
             match &mut response {
-                Ok(response) => add(&outcome.effects, response.headers_mut()),
+                Ok(response) => {
+                    add(&outcome.effects, response.headers_mut());
+                    // For middleware between this layer and another one around it.
+                    outer.map(|outer| response.request().extensions_mut().insert(outer));
+                }
                 // No response is made of it: that needs the request, which is gone.
                 Err(error) => error.add_response_mapper(move |mut response| {
                     add(&outcome.effects, response.headers_mut());

@@ -17,11 +17,11 @@
 //! ```
 //!
 //! The session is stored, and the headers are added, when the response is there, also that of a
-//! catcher; fairings attached later see them. What is lost then is for no catcher: the response is
-//! replaced. A guard that fails, and an [`Error`] that a handler returns, go to the catchers. If
-//! the status has none, a sentence takes the place of rocket's page, and of what a handler answers
-//! by that status that took the failure as a `Result`. Of a `Cookie` field that is not UTF-8, rocket
-//! shows nothing.
+//! catcher; fairings attached later see them. What is lost then, or by a panic, is for no catcher:
+//! the response is replaced, with what earlier fairings added. rocket's `Shield` is one of them:
+//! attach it again, after the layer. A guard that fails, and an [`Error`] that a handler returns, go
+//! to the catchers. Without one, a sentence takes the place of rocket's page, and of what a handler
+//! that took it as a `Result` answers by its status. rocket hides a `Cookie` that is not UTF-8.
 
 use std::io::Cursor;
 use std::marker::PhantomData;

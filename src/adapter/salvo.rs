@@ -52,6 +52,7 @@ impl<T: SessionData, S: Store> Handler for SessionLayer<T, S> {
         ctrl: &mut FlowCtrl,
     ) {
         let exchange = open(self, request.headers());
+        let outer = depot.get_typed::<PendingSession<T>>().ok().cloned();
         depot.insert_typed(exchange.pending());
         // Of those who are outside of the layer; it is empty as a rule.
         let headers = response.headers().clone();
@@ -64,6 +65,10 @@ impl<T: SessionData, S: Store> Handler for SessionLayer<T, S> {
             response.render(error);
         }
         add_effects(outcome.effects, response.headers_mut());
+        // Of another layer around this one, whose hoops may still have something to do.
+        if let Some(outer) = outer {
+            depot.insert_typed(outer);
+        }
     }
 }
 

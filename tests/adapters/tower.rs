@@ -168,3 +168,34 @@ fn a_panic_that_is_caught_inside_of_the_layer_stores_nothing() {
         assert_eq!(response.headers().contains_key(header::SET_COOKIE), rows == 1, "{path}");
     }
 }
+
+#[test]
+fn a_handler_that_is_cut_short_inside_of_the_layer_has_answered_and_outside_of_it_has_not() {
+    async fn hangs(request: Request<()>) -> Result<Response<Local>, Infallible> {
+        let _visited = visit(request).await;
+        std::future::pending().await
+    }
+
+    /// Gives up on a service at once.
+    fn cut<S>(
+        service: S,
+    ) -> impl Service<Request<()>, Response = Response<Local>, Error = Infallible>
+    where
+        S: Service<Request<()>, Response = Response<Local>, Error = Infallible> + Clone,
+    {
+        service_fn(move |request| {
+            let cut = service.clone().oneshot(request).now_or_never();
+            std::future::ready(cut.unwrap_or_else(|| Ok(Response::new("too slow".into()))))
+        })
+    }
+
+    let sessions = sessions();
+    let outside = cut(sessions.layer(service_fn(hangs)));
+    let response = block_on(outside.oneshot(Request::new(()))).unwrap();
+    assert!(response.headers().is_empty() && sessions.store().is_empty());
+
+    let inside = sessions.layer(cut(service_fn(hangs)));
+    let response = block_on(inside.oneshot(Request::new(()))).unwrap();
+    assert!(response.headers().contains_key(header::SET_COOKIE));
+    assert_eq!(sessions.store().len(), 1);
+}

@@ -318,3 +318,25 @@ fn a_cookie_of_another_policy_is_a_transport_too() {
     let world = World::with(|sessions| sessions.transport(Transport::bearer()).cookie(policy));
     assert!(visited(&world).starts_with("sid="));
 }
+
+#[test]
+fn ten_thousand_fields_cost_five_loads_at_most() {
+    for way in Way::ALL {
+        let world = world(way);
+        let field = |id: String| match way {
+            Way::Cookie => format!("__Host-session={id}").into_bytes(),
+            Way::Bearer => format!("Bearer {id}").into_bytes(),
+            Way::Header => id.into_bytes(),
+        };
+        let id = |number: usize| format!("{number:A>42}A");
+        for (ids, loads) in [
+            ((0..10_000).map(id).collect::<Vec<_>>(), 5),
+            (vec![id(7); 10_000], 1),
+            (vec!["x".repeat(43); 10_000], 0),
+        ] {
+            let fields: Vec<Vec<u8>> = ids.into_iter().map(field).collect();
+            let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+            assert_eq!(verdict(&world, &fields).1, loads, "{way:?}");
+        }
+    }
+}

@@ -18,7 +18,8 @@ use actix_web::middleware::{
 use actix_web::rt::System;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::{Bytes, Data, Path, Payload, Redirect, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use actix_web::{App, FromRequest, HttpMessage, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{ResponseError, web};
 use actix_ws::{Message, MessageStream};
 use futures_util::stream::{self, StreamExt};
 use typed_session::cookie::{Attributes, CookiePolicy};
@@ -407,6 +408,66 @@ fn a_scope_may_have_sessions_of_its_own() {
     let both = send(address, "GET", "/inner/both", answer.cookie());
     assert_eq!((both.body.as_str(), both.values("set-cookie").len()), ("2", 1));
     assert!(both.cookie().starts_with("theme="), "{both:?}");
+}
+
+#[test]
+fn middleware_around_an_inner_layer_has_the_session_of_the_outer_one_again() {
+    async fn late(
+        request: ServiceRequest,
+        next: Next<impl MessageBody>,
+    ) -> actix_web::Result<ServiceResponse<impl MessageBody>> {
+        let response = next.call(request).await?;
+        visit(&Session::<Shop>::extract(response.request()).await?);
+        Ok(response)
+    }
+    let ((sessions, ..), (inner, inner_spied, _)) = (sessions(), crate::wire::sessions());
+    let address = serve(move |listener| {
+        let app = move || {
+            let plain = web::get().to(async || "plain");
+            App::new()
+                .route("/visit", web::get().to(visited))
+                .service(
+                    web::scope("/inner")
+                        .service(web::scope("").wrap(inner.clone()).route("/plain", plain))
+                        .wrap(from_fn(late)),
+                )
+                .wrap(sessions.clone())
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    });
+    let answer = ask(address, "GET /inner/plain", "");
+    assert_eq!(inner_spied.take(), []);
+    assert_eq!(ask(address, "GET /visit", &answer.cookie()).body, "2");
+}
+
+#[test]
+fn requests_of_one_connection_share_no_extensions() {
+    use std::io::{Read, Write};
+
+    // actix-web takes requests, and their extensions, out of a pool.
+    async fn look(request: HttpRequest) -> String {
+        request.extensions().get::<PendingSession<Shop>>().is_some().to_string()
+    }
+    let (sessions, ..) = sessions();
+    let address = serve(move |listener| {
+        let app = move || {
+            App::new()
+                .route("/without", web::get().to(look))
+                .service(web::scope("/with").wrap(sessions.clone()).route("", web::get().to(look)))
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
+    });
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    for (path, found) in [("/with", "true"), ("/without", "false"), ("/with", "true")] {
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\ntrue") && !answer.ends_with(b"\r\n\r\nfalse") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+        assert!(answer.ends_with(found.as_bytes()), "{path}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt, stream};
 use poem::error::{InternalServerError, NotFoundError, ResponseError};
 use poem::http::StatusCode;
 use poem::listener::TcpAcceptor;
-use poem::middleware::CookieJarManager;
+use poem::middleware::{CatchPanic, CookieJarManager};
 use poem::web::cookie::{Cookie, CookieJar};
 use poem::web::websocket::{Message, WebSocket};
 use poem::web::{Data, Path, Redirect};
@@ -280,4 +280,21 @@ fn a_route_without_the_layer_says_what_to_do() {
     let answer = send(listen(routes()), "GET", "/visit", "");
     assert_eq!(answer.status, 500);
     assert!(answer.body.contains("put `SessionLayer"), "{}", answer.body);
+}
+
+#[test]
+fn what_a_panic_left_half_done_is_not_stored_where_a_middleware_answers_for_the_handler() {
+    #[handler]
+    fn panics(session: Session<Shop>) {
+        session.update(|shop| shop.visits += 1);
+        panic!("on purpose");
+    }
+
+    let shop = Watched::new();
+    let routes = Route::new().at("/panic", post(panics));
+    let address = listen(routes.with(CatchPanic::new()).with(shop.sessions));
+    let answer = send(address, "POST", "/panic", "");
+    assert_eq!((answer.status, &*answer.body), (500, "The session could not be kept."));
+    assert!(answer.values("set-cookie").is_empty(), "{answer:?}");
+    assert_eq!(shop.spied.take(), []);
 }

@@ -11,6 +11,7 @@ use rocket::local::asynchronous::Client;
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::stream::TextStream;
 use rocket::response::{Redirect, Responder};
+use rocket::shield::Shield;
 use rocket::{Build, Request, Rocket, State, catch, catchers, get, post, routes};
 use rocket_ws::{Channel, Message, WebSocket};
 use serde::{Deserialize, Serialize};
@@ -321,6 +322,21 @@ fn what_is_lost_at_the_end_is_not_for_catchers() {
     assert_eq!(answer.values("vary"), ["Cookie"]);
 }
 
+#[test]
+fn a_shield_that_is_attached_after_the_layer_is_on_what_takes_the_place_of_a_response() {
+    for again in [false, true] {
+        let app = app(|rocket| {
+            let rocket = rocket.mount("/", routes![act]);
+            if again { rocket.attach(Shield::default()) } else { rocket }
+        });
+        assert_eq!(app.post("/act/visit", "").values("x-content-type-options"), ["nosniff"]);
+        app.faults.outage();
+        let answer = app.post("/act/visit", "");
+        is_unavailable(&answer);
+        assert_eq!(answer.values("x-content-type-options").len(), usize::from(again));
+    }
+}
+
 #[get("/ranked", rank = 1)]
 fn forwards(session: Session<Shop>, _never: Never, stage: &State<Stage>) -> String {
     stage.visit(&session)
@@ -416,11 +432,19 @@ fn a_handler_that_took_the_failure_as_a_result_answers_its_status_by_the_sentenc
 }
 
 #[test]
-fn what_was_changed_before_a_panic_is_not_kept_though_rocket_has_caught_it() {
-    let app = app(|rocket| rocket.mount("/", routes![read, act, panic]));
+fn a_panic_is_answered_by_its_catcher_unless_it_cost_a_change() {
+    #[post("/reads")]
+    fn reads(session: Session<Shop>) {
+        panic!("{}", session.read(|shop| shop.visits));
+    }
+
+    let app = app(|rocket| {
+        rocket.mount("/", routes![read, act, panic, reads]).register("/", catchers![other])
+    });
     let cookie = app.visitor();
+    assert_eq!(app.post("/reads", &cookie).body, "the application's page for 500");
     let answer = app.post("/panic", &cookie);
-    assert_eq!((answer.status, answer.values("set-cookie")), (500, vec![]));
+    assert_eq!((answer.status, &*answer.body), (500, "The session could not be kept."));
     assert_eq!(app.get("/act/read", &cookie).body, "1");
 }
 

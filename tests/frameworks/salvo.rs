@@ -233,6 +233,19 @@ impl Stop {
     }
 }
 
+/// A hoop that does its work after the goal.
+#[handler]
+async fn late(
+    request: &mut Request,
+    depot: &mut Depot,
+    response: &mut Response,
+    ctrl: &mut FlowCtrl,
+) {
+    ctrl.call_next(request, depot, response).await;
+    let pending = depot.get_typed::<PendingSession<Shop>>().unwrap().clone();
+    count(&pending.load().await.unwrap());
+}
+
 /// A hoop that is around the layer.
 #[handler]
 async fn around(response: &mut Response) {
@@ -350,4 +363,15 @@ fn a_route_without_the_layer_says_what_to_do() {
     let answer = send(listen(caught(routes())), "GET", "/visit", "");
     assert_eq!(answer.status, 500);
     assert!(answer.body.contains("put `SessionLayer"), "{}", answer.body);
+}
+
+#[test]
+fn a_hoop_around_an_inner_layer_has_the_session_of_the_outer_one_again() {
+    let (outer, inner) = (Watched::new(), Watched::new());
+    let nested = Router::with_path("nested").hoop(late);
+    let nested = nested.push(Router::new().hoop(inner.sessions).get(plain));
+    let address = listen(Router::new().hoop(outer.sessions).push(routes()).push(nested));
+    let answer = send(address, "GET", "/nested", "");
+    assert_eq!(inner.spied.take(), []);
+    assert_eq!(send(address, "GET", "/visit", answer.cookie()).body, "2");
 }

@@ -52,7 +52,7 @@ struct Move {
 enum Found {
     /// There is no such session, or nothing in it that is needed.
     Nothing,
-    /// It was carried over before, and not by us a moment ago.
+    /// It was carried over by another server a moment ago.
     UsedUp,
     /// It is a new session now.
     Moved(Effects),
@@ -96,6 +96,10 @@ impl<T: SessionData, S: Store, Old: OldStore> CarryOver<T, S, Old> {
 
     async fn find(&self, headers: &HeaderMap, ids: Vec<OldId>) -> Result<Found, Error> {
         if self.is_ours(headers).await? {
+            // The browser forgets it, so nobody else shall use it.
+            for id in &ids {
+                self.delete(id).await;
+            }
             return Ok(Found::Nothing);
         }
         let mut best = Found::Nothing;
@@ -133,8 +137,7 @@ impl<T: SessionData, S: Store, Old: OldStore> CarryOver<T, S, Old> {
         let claim = claim_on(id);
         let old = self.old.load(&id).await.map_err(unavailable)?;
         let Some(old) = old.filter(|old| expires_at(old) > self.clock.now()) else {
-            let claimed = self.sessions.store().load(&claim).await?;
-            return Ok(claimed.map_or(Found::Nothing, |_| Found::UsedUp));
+            return Ok(self.used_up(&claim).await?);
         };
 
         let exchange = self.sessions.open([]);
@@ -148,19 +151,44 @@ impl<T: SessionData, S: Store, Old: OldStore> CarryOver<T, S, Old> {
 
         // The old store cannot say who deleted a record. Ours can say who inserted one: that
         // decides, also among several servers. Only then may the old session go.
-        match self.sessions.store().insert(&claim, &claimed(&old)).await? {
+        match self.sessions.store().insert(&claim, &claimed(&old, self.clock.now())).await? {
             Inserted::Created => {}
             Inserted::Exists => {
                 // Nobody else has its id.
                 self.sessions.end(&key, EndReason::Revoked).await?;
-                return Ok(Found::UsedUp);
+                return Ok(self.used_up(&claim).await?);
             }
         }
-        if let Err(error) = self.old.delete(&id).await {
-            // The claim stands, so it cannot be used again all the same.
+        // If it stays, the claim stands: it cannot be used again all the same.
+        self.delete(&id).await;
+        Ok(Found::Moved(outcome.effects))
+    }
+
+    /// What becomes of an old id that is no session any more. For a moment the browser may be about
+    /// to get the new cookie from another server, and must not get another one. Not for ever: a
+    /// cookie that cannot be removed would lock its user out.
+    async fn used_up(&self, claim: &SessionKey) -> store::Result<Found> {
+        let claimed = self.sessions.store().load(claim).await?;
+        let claimed = claimed.and_then(|record| record.body[..].try_into().ok());
+        let claimed = claimed.map(|at| Timestamp::from_millis(i64::from_be_bytes(at)));
+        Ok(match claimed {
+            Some(at) if self.clock.now().since(at) < SHARED => Found::UsedUp,
+            _ => Found::Nothing,
+        })
+    }
+
+    async fn delete(&self, id: &OldId) {
+        if let Err(error) = self.old.delete(id).await {
             eprintln!("an old session was not deleted: {error}");
         }
-        Ok(Found::Moved(outcome.effects))
+    }
+
+    /// Whether the new session has been ended, or got another id, since it was moved. Then its first
+    /// cookie must not take the place of a later one.
+    async fn is_outdated(&self, effects: &Effects) -> bool {
+        let session = self.sessions.open(pair(effects).map(str::as_bytes)).session().await;
+        let verdict = session.map(|session| session.verdict());
+        matches!(verdict, Ok(Verdict::Superseded | Verdict::Ended(_)))
     }
 }
 
@@ -188,7 +216,9 @@ pub(crate) async fn middleware<T: SessionData, S: Store, Old: OldStore>(
                 request.headers_mut().append(COOKIE, cookie);
             }
             let mut response = next.run(request).await;
-            apply(&effects, response.headers_mut());
+            if !this.is_outdated(&effects).await {
+                apply(&effects, response.headers_mut());
+            }
             response
         }
     };
@@ -202,7 +232,7 @@ pub(crate) async fn middleware<T: SessionData, S: Store, Old: OldStore>(
 
 const NO_STORE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
-/// Adds the effects of the move, unless the handler has logged out or in meanwhile.
+/// Adds the effects of the move, unless the handler has set a newer cookie.
 fn apply(effects: &Effects, headers: &mut HeaderMap) {
     let name = pair(effects).and_then(|pair| pair.split_once('=')).map_or("", |(name, _)| name);
     let is_ours = |value: &HeaderValue| {
@@ -242,12 +272,12 @@ fn claim_on(id: OldId) -> SessionKey {
     SessionKey::from_bytes(*hash.as_bytes())
 }
 
-fn claimed(old: &OldRecord) -> Record {
+fn claimed(old: &OldRecord, now: Timestamp) -> Record {
     Record {
         revision: Revision::from_u64(1),
         subject: None,
         expires_at: expires_at(old).plus(LONGER),
-        body: Vec::new().into(),
+        body: now.as_millis().to_be_bytes().to_vec().into(),
     }
 }
 
