@@ -15,14 +15,10 @@
 //! HttpServer::new(move || App::new().route("/", web::post().to(visit)).wrap(sessions.clone()));
 //! ```
 //!
-//! What is wrapped before the layer is inside of it, and may use the session too. Bodies come out
-//! boxed, so any middleware goes around it.
-//!
-//! A handler's `Err` is a response by then. One of a middleware inside stays what it is: the
-//! headers are put on its `error_response`, unless middleware outside answers by one of its own.
-//!
-//! `Option<Session<T>>` is actix-web's own and `None` for any error: an outage looks like a visitor
-//! without a session. Take `Result<Session<T>, Rejection>`, or a [`PendingSession`].
+//! What is wrapped before the layer is inside of it, and may use the session too. A handler's `Err`
+//! is a response by then. One of a middleware inside stays what it is: the headers are put on its
+//! `error_response`, unless middleware outside answers by one of its own. Bodies come out boxed.
+//! `Option<Session<T>>` is `None` in an outage, too: take `Result<Session<T>, Rejection>`.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -83,7 +79,7 @@ where
             match &mut response {
                 Ok(response) => {
                     add(&outcome.effects, response.headers_mut());
-                    // For middleware between this layer and another one around it.
+                    // For what is between this layer and another one around it.
                     outer.map(|outer| response.request().extensions_mut().insert(outer));
                 }
                 // No response is made of it: that needs the request, which is gone.
@@ -97,7 +93,7 @@ where
     }
 }
 
-/// Loads the session, once a request; a request whose handler has no such argument costs no call.
+/// Loads the session, once a request; one whose handler has no such argument costs no store call.
 impl<T: SessionData> FromRequest for Session<T> {
     type Error = Rejection;
     type Future = BoxFuture<'static, Result<Self, Rejection>>;

@@ -23,7 +23,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
-use crate::adapter::tower::sentence;
+use crate::adapter::answer::sentence;
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::session::{PendingSession, Session};

@@ -31,6 +31,8 @@
 
 #[cfg(feature = "actix-web")]
 pub mod actix_web;
+#[cfg(feature = "tower")]
+mod answer;
 #[cfg(feature = "axum")]
 pub mod axum;
 #[cfg(any(feature = "tower", feature = "poem", feature = "salvo", feature = "viz"))]

@@ -18,11 +18,9 @@
 //! ```
 //!
 //! What is added after the layer is inside of it, and may use the session too. A handler's `Err` is
-//! a response by then; one of a middleware inside gets the headers when it becomes one.
-//!
-//! A WebSocket of ntex's lives inside the handler and sends its 101 by itself, without our headers:
-//! commit by hand, in a session that has its cookie. `Option<Session<T>>` is `None` for any error,
-//! an outage too: take `Result<Session<T>, Rejection>`, or a [`PendingSession`].
+//! a response by then; one of a middleware inside gets the headers when it becomes one. A WebSocket
+//! is ended inside the handler, and its 101 has not our headers: commit by hand, in a session that
+//! has its cookie. `Option<Session<T>>` is `None` in an outage, too: take a [`PendingSession`].
 
 use ntex::http::{HeaderMap, Payload, StatusCode, header::HeaderValue};
 use ntex::web::{FromRequest, HttpRequest, HttpResponse, State};
@@ -65,7 +63,7 @@ where
     ) -> Result<WebResponse, Self::Error> {
         let values = request.headers().get_all(self.layer.request_header());
         let exchange = self.layer.open(values.map(HeaderValue::as_bytes));
-        request.extensions_mut().insert(exchange.pending());
+        let outer = request.extensions_mut().insert(exchange.pending());
         let response = ctx.call(&self.inner, request).await;
         let outcome = exchange.finish().await;
         let source = match (response, outcome.error) {
@@ -74,6 +72,8 @@ where
                     response = response.error_response(ctx.st(), &error);
                 }
                 add(&outcome.effects, response.headers_mut());
+                // For middleware between this layer and another one around it.
+                outer.map(|outer| response.request().extensions_mut().insert(outer));
                 return Ok(response);
             }
             (Err(error), None) => WebError::from_err(error),

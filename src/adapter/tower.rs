@@ -2,41 +2,35 @@
 //! `http` 1.
 //!
 //! A handler finds a [`PendingSession`](crate::PendingSession) among the request's extensions. The
-//! response's body must be `From<&'static str>`: a failed commit is answered by a sentence.
+//! response's body must be `From<&'static str>`: a failed commit is answered by a sentence. An `Err`
+//! of the service passes without headers, and stores nothing: let it be a response by then.
 //!
 //! ```
-//! use http::{Request, Response};
-//! use tower_layer::Layer;
-//! # use typed_session::{PendingSession, SessionData, SessionLayer, store::MemoryStore};
+//! # use typed_session::{PendingSession, Rejection, SessionData, SessionLayer, store::MemoryStore};
 //! # #[derive(Default, serde::Serialize, serde::Deserialize)]
 //! # struct Visits { count: u64 }
 //! # impl SessionData for Visits {}
-//!
-//! async fn visit(request: Request<()>) -> Result<Response<String>, typed_session::Rejection> {
+//! # use http::{Request, Response};
+//! # use tower_layer::Layer;
+//! async fn visit(request: Request<()>) -> Result<Response<String>, Rejection> {
 //!     let session = PendingSession::<Visits>::found(request.extensions().get())?.load().await?;
-//!     let count = session.update(|visits| { visits.count += 1; visits.count });
-//!     Ok(Response::new(format!("visit {count}")))
+//!     Ok(Response::new(session.read(|visits| visits.count.to_string())))
 //! }
-//!
 //! let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new());
 //! let service = sessions.layer(tower::service_fn(visit));
-//! # drop(service);
 //! ```
-//!
-//! An `Err` of the service passes as it is, without headers, and nothing is stored: what is to be
-//! kept must be a response by then.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::adapter::http::{add_effects, open, status};
+use crate::adapter::answer::apply;
+use crate::adapter::http::open;
 use crate::data::SessionData;
 use crate::exchange::{Exchange, Outcome};
 use crate::layer::SessionLayer;
@@ -144,23 +138,3 @@ where
 }
 
 const ENDED: &str = "a future is not polled after its end";
-
-/// Adds the effects to the response, or to one of the error's own.
-// Inlined, because a response is large to move.
-#[inline]
-fn apply<B: From<&'static str>>(outcome: Outcome, mut response: Response<B>) -> Response<B> {
-    if let Some(error) = &outcome.error {
-        response = sentence(error.status(), error.public_message());
-    }
-    add_effects(outcome.effects, response.headers_mut());
-    response
-}
-
-/// Answers with a status and a sentence.
-pub(super) fn sentence<B: From<&'static str>>(code: u16, text: &'static str) -> Response<B> {
-    let mut response = Response::new(B::from(text));
-    *response.status_mut() = status(code);
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
-    response
-}

@@ -420,7 +420,8 @@ fn middleware_around_an_inner_layer_has_the_session_of_the_outer_one_again() {
         visit(&Session::<Shop>::extract(response.request()).await?);
         Ok(response)
     }
-    let ((sessions, ..), (inner, inner_spied, _)) = (sessions(), crate::wire::sessions());
+    let Watched { sessions, .. } = Watched::new();
+    let Watched { sessions: inner, spied: inner_spied, .. } = Watched::new();
     let address = serve(move |listener| {
         let app = move || {
             let plain = web::get().to(async || "plain");
@@ -435,9 +436,9 @@ fn middleware_around_an_inner_layer_has_the_session_of_the_outer_one_again() {
         };
         Ok(HttpServer::new(app).workers(1).listen(listener)?.run())
     });
-    let answer = ask(address, "GET /inner/plain", "");
+    let answer = send(address, "GET", "/inner/plain", "");
     assert_eq!(inner_spied.take(), []);
-    assert_eq!(ask(address, "GET /visit", &answer.cookie()).body, "2");
+    assert_eq!(send(address, "GET", "/visit", answer.cookie()).body, "2");
 }
 
 #[test]
@@ -448,7 +449,7 @@ fn requests_of_one_connection_share_no_extensions() {
     async fn look(request: HttpRequest) -> String {
         request.extensions().get::<PendingSession<Shop>>().is_some().to_string()
     }
-    let (sessions, ..) = sessions();
+    let Watched { sessions, .. } = Watched::new();
     let address = serve(move |listener| {
         let app = move || {
             App::new()

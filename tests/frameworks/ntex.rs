@@ -210,7 +210,8 @@ where
             return Err(WebError::from_err(web::error::ErrorUnauthorized("enough")));
         }
         let response = ctx.call(&self.0, request).await?;
-        visit(&session);
+        let pending = PendingSession::<Shop>::found(response.request().extensions().get());
+        visit(&pending.unwrap().load().await.map_err(WebError::from_err)?);
         Ok(response)
     }
 }
@@ -374,6 +375,32 @@ fn a_scope_may_have_sessions_of_its_own() {
     let both = send(address, "GET", "/inner/both", answer.cookie());
     assert_eq!(both.body, "2");
     assert!(both.cookie().starts_with("theme="), "{both:?}");
+}
+
+#[test]
+fn middleware_around_an_inner_layer_has_the_session_of_the_outer_one_again() {
+    async fn plain() -> &'static str {
+        "plain"
+    }
+    let Watched { sessions, .. } = Watched::new();
+    let Watched { sessions: inner, spied: inner_spied, .. } = Watched::new();
+    let address = serve(move |listener| {
+        let app = async move |_: &()| {
+            let inner = web::resource("/plain").middleware(inner.clone());
+            App::new()
+                .middleware(sessions.clone())
+                .service(
+                    web::scope("/inner")
+                        .middleware(Gate)
+                        .service(inner.route(web::get().to(plain))),
+                )
+                .route("/visit", web::get().to(visited))
+        };
+        Ok(HttpServer::new(app).workers(1).listen(listener, SharedCfg::default())?.run())
+    });
+    let answer = send(address, "GET", "/inner/plain", "");
+    assert_eq!(inner_spied.take(), []);
+    assert_eq!(send(address, "GET", "/visit", answer.cookie()).body, "3");
 }
 
 #[test]
