@@ -1,5 +1,7 @@
 //! The shop's pages as salvo's responses, and the end of its server.
 
+use std::time::Duration;
+
 use salvo::prelude::*;
 use salvo::server::ServerHandle;
 use typed_session::Error;
@@ -38,6 +40,7 @@ pub async fn style() -> Answer {
 pub fn stop_when_interrupted(server: ServerHandle) {
     tokio::spawn(async move {
         crate::interrupted().await;
-        server.stop_graceful(None);
+        // Connections on which nothing was asked would hold it up for longer.
+        server.stop_graceful(Duration::from_secs(5));
     });
 }
