@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{HeaderName, HeaderValue, VARY};
+use http::header::{COOKIE, HeaderName, HeaderValue, VARY};
 use http::{HeaderMap, StatusCode};
 
 use crate::data::SessionData;
@@ -17,7 +17,11 @@ pub(super) fn open<T: SessionData, S: Store>(
     layer: &SessionLayer<T, S>,
     headers: &HeaderMap,
 ) -> Exchange<T, S> {
-    let values = headers.get_all(layer.request_header());
+    let values = match layer.request_header() {
+        // Found without a look at its letters.
+        "cookie" => headers.get_all(COOKIE),
+        name => headers.get_all(name),
+    };
     layer.open(values.into_iter().map(HeaderValue::as_bytes))
 }
 
