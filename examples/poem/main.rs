@@ -6,7 +6,7 @@ use poem::listener::TcpAcceptor;
 use poem::middleware::SizeLimit;
 use poem::web::Form;
 use poem::{Endpoint, EndpointExt, Result, Route, Server, get, handler, post};
-use shop::{Add, BODY_LIMIT, Failure, Login, STAY, Sessions, Shop, pages, poem::Answer};
+use shop::{Add, Answer, BODY_LIMIT, Failure, Login, STAY, Sessions, Shop, pages};
 use typed_session::{Lifetime, Session};
 
 #[tokio::main]

@@ -3,7 +3,7 @@
 //     cargo run --example rocket --features rocket
 
 use rocket::{Config, get, post, routes};
-use shop::{Add, Failure, Login, STAY, Shop, pages, rocket::Answer, rocket::announced};
+use shop::{Add, Answer, Failure, Login, STAY, Shop, pages, rocket::announced};
 use typed_session::{Lifetime, Session};
 
 #[rocket::main]

@@ -4,7 +4,7 @@
 
 use salvo::conn::tcp::TcpAcceptor;
 use salvo::{extract::FormBody, prelude::*};
-use shop::{Add, BODY_LIMIT, Failure, Login, STAY, Sessions, Shop, pages, salvo::Answer};
+use shop::{Add, Answer, BODY_LIMIT, Failure, Login, STAY, Sessions, Shop, pages};
 use typed_session::{Lifetime, Session};
 
 #[tokio::main]

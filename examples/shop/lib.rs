@@ -8,6 +8,7 @@
     reason = "a refusal is a page, and nothing is lost by moving it"
 )]
 
+mod answer;
 #[cfg(feature = "cot")]
 pub mod cot;
 mod data;
@@ -24,6 +25,7 @@ pub mod salvo;
 #[cfg(feature = "viz")]
 pub mod viz;
 
+pub use answer::Answer;
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;
 pub use forms::{Add, BODY_LIMIT, Login, form};

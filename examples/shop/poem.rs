@@ -3,16 +3,7 @@
 use poem::endpoint::make_sync;
 use poem::{Endpoint, Error, IntoResponse, Response};
 
-use crate::{Page, pages};
-
-/// A page that poem can send.
-pub struct Answer(pub Page);
-
-impl From<Page> for Answer {
-    fn from(page: Page) -> Self {
-        Self(page)
-    }
-}
+use crate::{Answer, pages};
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {

@@ -6,26 +6,8 @@ use rocket::Request;
 use rocket::fairing::{AdHoc, Fairing};
 use rocket::http::Status;
 use rocket::response::{Responder, Response, Result};
-use typed_session::Error;
 
-use crate::Open;
-use crate::pages::{self, Page};
-
-/// A page that rocket can send.
-pub struct Answer(Page);
-
-impl From<Page> for Answer {
-    fn from(page: Page) -> Self {
-        Self(page)
-    }
-}
-
-/// For `?`.
-impl From<Error> for Answer {
-    fn from(error: Error) -> Self {
-        Self(pages::failed(error))
-    }
-}
+use crate::{Answer, Open};
 
 impl<'r> Responder<'r, 'static> for Answer {
     fn respond_to(self, _: &'r Request<'_>) -> Result<'static> {

@@ -4,25 +4,8 @@ use std::time::Duration;
 
 use salvo::prelude::*;
 use salvo::server::ServerHandle;
-use typed_session::Error;
 
-use crate::{Page, pages};
-
-/// A page that salvo can send.
-pub struct Answer(Page);
-
-impl From<Page> for Answer {
-    fn from(page: Page) -> Self {
-        Self(page)
-    }
-}
-
-/// For `?`.
-impl From<Error> for Answer {
-    fn from(error: Error) -> Self {
-        Self(pages::failed(error))
-    }
-}
+use crate::{Answer, pages};
 
 impl Scribe for Answer {
     fn render(self, response: &mut Response) {
