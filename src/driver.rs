@@ -7,11 +7,11 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::layer::Shared;
 use crate::lifecycle::{Context, Step};
-use crate::session::{BoxFuture, Driven, Driver, Inner, Job};
-use crate::store::Store;
+use crate::session::{BoxFuture, Driven, Driver, Inner, Job, World};
+use crate::store::Backend;
 use crate::time::Timestamp;
 
-impl<T: SessionData, S: Store> Shared<T, S> {
+impl<T: SessionData, S: Backend> Shared<T, S> {
     /// Awaits the store, for a machine that does not. It is the caller's turn.
     pub(crate) async fn run(&self, inner: &Inner<T>, job: Job) -> Result<Driven, Error> {
         let mut step = {
@@ -30,7 +30,7 @@ impl<T: SessionData, S: Store> Shared<T, S> {
                 Ok(Step::Done) => return Ok(Driven::Done),
                 Ok(Step::Again) => return Ok(Driven::Again),
                 Ok(Step::Call(call)) => {
-                    let answer = call.perform(&*self.store).await;
+                    let answer = self.store.perform(&call).await;
                     let cx = self.context(job, inner, self.clock.now());
                     inner.machine().answer(answer, &cx)
                 }
@@ -80,9 +80,18 @@ const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-impl<T: SessionData, S: Store> Driver<T> for Shared<T, S> {
+impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
         Box::pin(self.run(inner, job))
+    }
+
+    fn world(&self) -> World<'_> {
+        World {
+            policy: &self.policy,
+            clock: &*self.clock,
+            entropy: &*self.entropy,
+            observer: &*self.observer,
+        }
     }
 
     fn load_now(&self, inner: &Inner<T>) -> bool {

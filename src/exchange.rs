@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::data::SessionData;
 use crate::effects::Effects;
-use crate::error::Error;
+use crate::error::{Error, Rejection};
 use crate::layer::Shared;
 use crate::session::{Inner, Job, PendingSession, Session};
-use crate::store::Store;
+use crate::store::Backend;
 
 /// One request and its response, as far as the session goes.
 ///
@@ -34,7 +34,16 @@ pub struct Outcome {
     pub error: Option<Error>,
 }
 
-impl<T: SessionData, S: Store> Exchange<T, S> {
+impl<T: SessionData, S: Backend> Exchange<T, S> {
+    /// Returns why the request is not to be handled at all, if it is not.
+    ///
+    /// The adapter then answers with the rejection's status and sentence, and calls no
+    /// handler.
+    #[must_use]
+    pub const fn refused(&self) -> Option<&Rejection> {
+        None
+    }
+
     /// Returns the session for handlers to load if they want it.
     #[must_use]
     pub fn pending(&self) -> PendingSession<T> {

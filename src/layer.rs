@@ -14,8 +14,9 @@ use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
 use crate::lifecycle::{Policy, Rotation};
 use crate::lifetime::Lifetime;
+use crate::request::RequestHead;
 use crate::session::Inner;
-use crate::store::Store;
+use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::transport::Transport;
 
@@ -71,7 +72,9 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
             }),
         }
     }
+}
 
+impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Sets the cookie's name and attributes; short for the
     /// [`transport`](Self::transport) of that policy.
     #[must_use]
@@ -197,6 +200,14 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     #[must_use]
     pub fn request_header(&self) -> &str {
         self.shared.policy.transport.request_header()
+    }
+
+    /// Opens a request's session, by what an adapter shows of the request.
+    ///
+    /// It costs no store call. If the exchange is [refused](Exchange::refused), no handler may be
+    /// called.
+    pub fn receive(&self, request: &impl RequestHead) -> Exchange<T, S> {
+        self.open(request.fields(self.request_header()))
     }
 
     /// Opens a request's session, by the values of its fields of the name

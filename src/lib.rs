@@ -210,6 +210,7 @@ pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
 pub mod adapter;
 pub use crate::effects::{Effects, Header, Mode};
 pub use crate::exchange::{Exchange, Outcome};
+pub use crate::request::RequestHead;
 
 // For tests.
 #[cfg(feature = "testing")]
@@ -235,6 +236,7 @@ mod layer;
 mod lifecycle;
 mod lifetime;
 mod record;
+mod request;
 mod revoke;
 mod session;
 mod subject;

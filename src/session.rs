@@ -10,12 +10,13 @@ use std::time::Duration;
 use crate::candidates::Candidates;
 use crate::data::SessionData;
 use crate::effects::Effects;
+use crate::entropy::Entropy;
 use crate::error::{Error, Rejection};
-use crate::event;
+use crate::event::{self, Observer};
 use crate::id::SessionKey;
-use crate::lifecycle::{Machine, Rotate};
+use crate::lifecycle::{Machine, Policy, Rotate};
 use crate::lifetime::Lifetime;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 use crate::verdict::{EndReason, Verdict};
 
 /// A request's session: the typed data, and what can be done with it.
@@ -66,9 +67,21 @@ pub(crate) trait Driver<T>: Send + Sync {
     /// Does the job. It is the caller's [`turn`](Inner::turn).
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
 
+    /// What the layer was told of the world, for what needs no store.
+    fn world(&self) -> World<'_>;
+
     /// Loads the session at once, if there is nothing to ask the store, and tells
     /// whether it is loaded.
     fn load_now(&self, inner: &Inner<T>) -> bool;
+}
+
+/// Where a session lives, but for the store.
+#[expect(dead_code, reason = "for what is built on sessions")]
+pub(crate) struct World<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) entropy: &'a dyn Entropy,
+    pub(crate) observer: &'a dyn Observer,
 }
 
 /// What the store is needed for.
@@ -302,6 +315,14 @@ impl<T: SessionData> Session<T> {
         self.0.machine().end(EndReason::Logout);
     }
 
+    /// Creates the session at the commit, though its data may be the default.
+    ///
+    /// A session is created by the first change of its data; where something is bound to
+    /// the session before there is any, this makes sure that it is there.
+    pub fn establish(&self) {
+        self.0.machine().establish();
+    }
+
     /// Sets how long this session lives, and whether its cookie outlives the
     /// browser: "stay signed in". It is kept in the session's record.
     ///
@@ -324,6 +345,12 @@ impl<T: SessionData> Session<T> {
     pub async fn commit(&self) -> Result<(), Error> {
         let _turn = self.0.turn.lock().await;
         self.0.driver.drive(&self.0, Job::Commit).await.map(drop)
+    }
+
+    /// Returns the time, by the layer's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.driver.world().clock.now()
     }
 
     /// Returns what became of the id that the request carried.

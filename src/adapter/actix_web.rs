@@ -21,6 +21,7 @@
 //! `Option<Session<T>>` is `None` in an outage, too: take `Result<Session<T>, Rejection>`.
 
 use std::future::{Future, Ready, ready};
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use actix_web::body::MessageBody;
@@ -33,10 +34,11 @@ use crate::data::SessionData;
 use crate::effects::{Effects, Mode};
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
+use crate::request::RequestHead;
 use crate::session::{BoxFuture, PendingSession, Session};
-use crate::store::Store;
+use crate::store::Backend;
 
-impl<T: SessionData, S: Store, I, B> Transform<I, ServiceRequest> for SessionLayer<T, S>
+impl<T: SessionData, S: Backend, I, B> Transform<I, ServiceRequest> for SessionLayer<T, S>
 where
     I: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
     B: MessageBody + 'static,
@@ -52,7 +54,7 @@ where
     }
 }
 
-impl<T: SessionData, S: Store, I, B> Service<ServiceRequest> for SessionMiddleware<T, S, I>
+impl<T: SessionData, S: Backend, I, B> Service<ServiceRequest> for SessionMiddleware<T, S, I>
 where
     I: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
     B: MessageBody + 'static,
@@ -64,8 +66,7 @@ where
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let values = request.headers().get_all(self.layer.request_header());
-        let exchange = self.layer.open(values.map(HeaderValue::as_bytes));
+        let exchange = self.layer.receive(&Head(&request));
         let outer = request.extensions_mut().insert(exchange.pending());
         let response = self.inner.call(request);
         Box::pin(async move {
@@ -132,6 +133,22 @@ impl ResponseError for Error {
 
     fn error_response(&self) -> HttpResponse {
         HttpResponse::build(self.status_code()).content_type(PLAIN).body(self.public_message())
+    }
+}
+
+struct Head<'a>(&'a ServiceRequest);
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        self.0.headers().get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.0.peer_addr().map(|peer| peer.ip())
     }
 }
 

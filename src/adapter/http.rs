@@ -2,27 +2,38 @@
 //! is built on it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use http::header::{COOKIE, HeaderName, HeaderValue, VARY};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
-use crate::data::SessionData;
 use crate::effects::{Effects, Mode};
-use crate::exchange::Exchange;
-use crate::layer::SessionLayer;
-use crate::store::Store;
+use crate::request::RequestHead;
 
-/// Opens the session of a request with these headers.
-pub(super) fn open<T: SessionData, S: Store>(
-    layer: &SessionLayer<T, S>,
-    headers: &HeaderMap,
-) -> Exchange<T, S> {
-    let values = match layer.request_header() {
-        // Found without a look at its letters.
-        "cookie" => headers.get_all(COOKIE),
-        name => headers.get_all(name),
-    };
-    layer.open(values.into_iter().map(HeaderValue::as_bytes))
+/// The head of a request.
+pub(super) struct Head<'a> {
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) peer: Option<IpAddr>,
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        let values = match name {
+            // Found without a look at its letters.
+            "cookie" => self.headers.get_all(COOKIE),
+            name => self.headers.get_all(name),
+        };
+        values.into_iter().map(HeaderValue::as_bytes)
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
 }
 
 /// Names the status of an error.

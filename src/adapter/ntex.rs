@@ -22,6 +22,8 @@
 //! is ended inside the handler, and its 101 has not our headers: commit by hand, in a session that
 //! has its cookie. `Option<Session<T>>` is `None` in an outage, too: take a [`PendingSession`].
 
+use std::net::IpAddr;
+
 use ntex::http::{HeaderMap, Payload, StatusCode, header::HeaderValue};
 use ntex::web::{FromRequest, HttpRequest, HttpResponse, State};
 use ntex::web::{WebError, WebRequest, WebResponse, WebResponseError};
@@ -32,10 +34,11 @@ use crate::data::SessionData;
 use crate::effects::{Effects, Mode};
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
+use crate::request::RequestHead;
 use crate::session::{PendingSession, Session};
-use crate::store::Store;
+use crate::store::Backend;
 
-impl<T: SessionData, S: Store, I, St> Middleware<I, St> for SessionLayer<T, S> {
+impl<T: SessionData, S: Backend, I, St> Middleware<I, St> for SessionLayer<T, S> {
     type Service = SessionMiddleware<T, S, I>;
 
     fn create(&self, _: &St, inner: I) -> Self::Service {
@@ -43,7 +46,8 @@ impl<T: SessionData, S: Store, I, St> Middleware<I, St> for SessionLayer<T, S> {
     }
 }
 
-impl<T: SessionData, S: Store, I, St, In> Service<St, WebRequest<In>> for SessionMiddleware<T, S, I>
+impl<T: SessionData, S: Backend, I, St, In> Service<St, WebRequest<In>>
+    for SessionMiddleware<T, S, I>
 where
     I: Service<St, WebRequest<In>, Res = WebResponse>,
     I::Error: WebResponseError<St, St::Error>,
@@ -61,8 +65,7 @@ where
         request: WebRequest<In>,
         ctx: Ctx<'_, Self, St>,
     ) -> Result<WebResponse, Self::Error> {
-        let values = request.headers().get_all(self.layer.request_header());
-        let exchange = self.layer.open(values.map(HeaderValue::as_bytes));
+        let exchange = self.layer.receive(&Head(&request));
         let outer = request.extensions_mut().insert(exchange.pending());
         let response = ctx.call(&self.inner, request).await;
         let outcome = exchange.finish().await;
@@ -80,6 +83,22 @@ where
             (Err(_), Some(error)) => WebError::from_err(error),
         };
         Err(WebError::from_err(Failure { source, effects: outcome.effects }))
+    }
+}
+
+struct Head<'a, In>(&'a WebRequest<In>);
+
+impl<In> RequestHead for Head<'_, In> {
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        self.0.headers().get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.0.peer_addr().map(|peer| peer.ip())
     }
 }
 

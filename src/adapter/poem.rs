@@ -27,20 +27,22 @@
 //! the `Err`. One of a request that did not ask for its session, as of an unknown route, passes as
 //! it is.
 
+use std::net::SocketAddr;
+
 use http::StatusCode;
 use poem::error::ResponseError;
 use poem::{
     Endpoint, FromRequest, IntoResponse, Middleware, Request, RequestBody, Response, Result,
 };
 
-use crate::adapter::http::{add_effects, open, status};
+use crate::adapter::http::{Head, add_effects, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
 use crate::session::{PendingSession, Session};
-use crate::store::Store;
+use crate::store::Backend;
 
-impl<T: SessionData, S: Store, E: Endpoint> Middleware<E> for SessionLayer<T, S> {
+impl<T: SessionData, S: Backend, E: Endpoint> Middleware<E> for SessionLayer<T, S> {
     type Output = SessionEndpoint<T, S, E>;
 
     fn transform(&self, inner: E) -> Self::Output {
@@ -55,11 +57,13 @@ pub struct SessionEndpoint<T, S, E> {
     inner: E,
 }
 
-impl<T: SessionData, S: Store, E: Endpoint> Endpoint for SessionEndpoint<T, S, E> {
+impl<T: SessionData, S: Backend, E: Endpoint> Endpoint for SessionEndpoint<T, S, E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let exchange = open(&self.layer, request.headers());
+        let (method, headers) = (request.method(), request.headers());
+        let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
+        let exchange = self.layer.receive(&Head { method, headers, peer });
         request.extensions_mut().insert(exchange.pending());
         let result = self.inner.call(request).await;
         let outcome = exchange.finish().await;

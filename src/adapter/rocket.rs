@@ -25,6 +25,7 @@
 
 use std::io::Cursor;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocket::fairing::{Fairing, Info, Kind};
@@ -33,12 +34,15 @@ use rocket::request::{FromRequest, Outcome};
 use rocket::response::Responder;
 use rocket::{Build, Data, Ignite, Request, Response, Rocket, Sentinel};
 
-use crate::store::Store;
-use crate::{Error, Exchange, Mode, PendingSession, Rejection, Session, SessionData, SessionLayer};
+use crate::store::Backend;
+use crate::{
+    Error, Exchange, Mode, PendingSession, Rejection, RequestHead, Session, SessionData,
+    SessionLayer,
+};
 
 /// Of two for the same data and kind of store, the one attached last counts.
 #[rocket::async_trait]
-impl<T: SessionData, S: Store> Fairing for SessionLayer<T, S> {
+impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
     fn info(&self) -> Info {
         let kind = Kind::Ignite | Kind::Request | Kind::Response | Kind::Singleton;
         Info { name: "Sessions", kind }
@@ -50,14 +54,12 @@ impl<T: SessionData, S: Store> Fairing for SessionLayer<T, S> {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        let name = self.request_header();
-        let exchange = if name == "cookie" && !request.headers().contains(name) {
-            // Those of `rocket::local` are in the jar alone.
-            let jar: Vec<_> = request.cookies().iter().map(ToString::to_string).collect();
-            self.open(jar.iter().map(String::as_bytes))
-        } else {
-            self.open(request.headers().get(name).map(str::as_bytes))
+        // Those of `rocket::local` are in the jar alone.
+        let jar = match request.headers().contains("cookie") {
+            true => Vec::new(),
+            false => request.cookies().iter().map(ToString::to_string).collect(),
         };
+        let exchange = self.receive(&Head { request, jar });
         *slot(request) = Some(exchange.pending());
         *slot(request) = Some(exchange);
     }
@@ -111,6 +113,27 @@ impl<'r, T: SessionData> FromRequest<'r> for PendingSession<T> {
 impl<T: SessionData> Sentinel for Session<T> {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
         rocket.state::<Attached<T>>().is_none()
+    }
+}
+
+struct Head<'a, 'r> {
+    request: &'a Request<'r>,
+    jar: Vec<String>,
+}
+
+impl RequestHead for Head<'_, '_> {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        let jar = if name == "cookie" { &*self.jar } else { &[] };
+        let fields = self.request.headers().get(name);
+        fields.map(str::as_bytes).chain(jar.iter().map(String::as_bytes))
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.request.remote().map(|peer| peer.ip())
     }
 }
 

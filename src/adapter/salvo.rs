@@ -35,15 +35,15 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use salvo_core::extract::{Extractible, Metadata};
 use salvo_core::{Depot, FlowCtrl, Handler, Request, Response, Scribe};
 
-use crate::adapter::http::{add_effects, open, status};
+use crate::adapter::http::{Head, add_effects, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
 use crate::session::{PendingSession, Session};
-use crate::store::Store;
+use crate::store::Backend;
 
 #[async_trait]
-impl<T: SessionData, S: Store> Handler for SessionLayer<T, S> {
+impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
     async fn handle(
         &self,
         request: &mut Request,
@@ -51,7 +51,9 @@ impl<T: SessionData, S: Store> Handler for SessionLayer<T, S> {
         response: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        let exchange = open(self, request.headers());
+        let (method, headers) = (request.method(), request.headers());
+        let peer = request.remote_addr().ip();
+        let exchange = self.receive(&Head { method, headers, peer });
         let outer = depot.get_typed::<PendingSession<T>>().ok().cloned();
         depot.insert_typed(exchange.pending());
         // Of those who are outside of the layer; it is empty as a rule.

@@ -30,14 +30,14 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::adapter::answer::apply;
-use crate::adapter::http::open;
+use crate::adapter::http::Head;
 use crate::data::SessionData;
 use crate::exchange::{Exchange, Outcome};
 use crate::layer::SessionLayer;
 use crate::session::BoxFuture;
-use crate::store::Store;
+use crate::store::Backend;
 
-impl<T: SessionData, S: Store, I> Layer<I> for SessionLayer<T, S> {
+impl<T: SessionData, S: Backend, I> Layer<I> for SessionLayer<T, S> {
     type Service = SessionService<T, S, I>;
 
     fn layer(&self, inner: I) -> Self::Service {
@@ -65,7 +65,7 @@ impl<T, S, I: Clone> Clone for SessionService<T, S, I> {
 impl<T, S, I, Q, B> Service<Request<Q>> for SessionService<T, S, I>
 where
     T: SessionData,
-    S: Store,
+    S: Backend,
     I: Service<Request<Q>, Response = Response<B>>,
     B: From<&'static str>,
 {
@@ -78,7 +78,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let exchange = open(&self.layer, request.headers());
+        let (method, headers) = (request.method(), request.headers());
+        let exchange = self.layer.receive(&Head { method, headers, peer: None });
         request.extensions_mut().insert(exchange.pending());
         let future = self.inner.call(request);
         SessionFuture { state: State::Handling { future, exchange: Some(exchange) } }
@@ -108,7 +109,7 @@ pin_project! {
 impl<T, S, F, B, E> Future for SessionFuture<T, S, F, B>
 where
     T: SessionData,
-    S: Store,
+    S: Backend,
     F: Future<Output = Result<Response<B>, E>>,
     B: From<&'static str>,
 {

@@ -29,14 +29,14 @@
 use async_trait::async_trait;
 use viz_core::{FromRequest, Handler, IntoResponse, Request, Response, Result, Transform};
 
-use crate::adapter::http::{add_effects, open, status};
+use crate::adapter::http::{Head, add_effects, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::layer::SessionLayer;
 use crate::session::{PendingSession, Session};
-use crate::store::Store;
+use crate::store::Backend;
 
-impl<T: SessionData, S: Store, H> Transform<H> for SessionLayer<T, S> {
+impl<T: SessionData, S: Backend, H> Transform<H> for SessionLayer<T, S> {
     type Output = SessionHandler<T, S, H>;
 
     fn transform(&self, inner: H) -> Self::Output {
@@ -62,14 +62,15 @@ impl<T, S, H: Clone> Clone for SessionHandler<T, S, H> {
 impl<T, S, H, O> Handler<Request> for SessionHandler<T, S, H>
 where
     T: SessionData,
-    S: Store,
+    S: Backend,
     H: Handler<Request, Output = Result<O>>,
     O: IntoResponse + Send,
 {
     type Output = Result<Response>;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let exchange = open(&self.layer, request.headers());
+        let (method, headers) = (request.method(), request.headers());
+        let exchange = self.layer.receive(&Head { method, headers, peer: None });
         request.extensions_mut().insert(exchange.pending());
         let result = self.inner.call(request).await;
         let outcome = exchange.finish().await;

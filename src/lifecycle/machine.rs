@@ -9,6 +9,7 @@ use super::{Answer, Call, Context, Policy, Reuse, Step, tombstone};
 use crate::candidates::Candidates;
 use crate::data::SessionData;
 use crate::effects::Effects;
+use crate::entropy::{Entropy, EntropyError};
 use crate::envelope::Live;
 use crate::error::Error;
 use crate::event::Event;
@@ -62,6 +63,8 @@ struct Loaded<T> {
     data: T,
     /// What a transaction made of the data, while it is tried.
     staged: Option<T>,
+    /// The id that the session will have once it is created, if it had to be known before.
+    reserved: Option<SessionId>,
     wishes: Wishes,
     /// What was written last, until its answer is known. An answer may get lost;
     /// then this tells our own record from somebody else's.
@@ -87,6 +90,7 @@ impl<T> Loaded<T> {
             unended: None,
             data,
             staged: None,
+            reserved: None,
             wishes: Wishes::default(),
             attempt: None,
             unanswered: Vec::new(),
@@ -198,6 +202,31 @@ impl<T: SessionData> Machine<T> {
         Some((&held.live, held.record.expires_at))
     }
 
+    /// The id of the session, or the one that it will have once it is created.
+    #[expect(dead_code, reason = "for what is bound to the session")]
+    pub(crate) fn id_to_be(&mut self, entropy: &dyn Entropy) -> Result<SessionId, EntropyError> {
+        let Some(loaded) = self.loaded_mut() else { return SessionId::generate(entropy) };
+        if let Some(held) = &loaded.held {
+            return Ok(held.id.clone());
+        }
+        if let Some(reserved) = &loaded.reserved {
+            return Ok(reserved.clone());
+        }
+        let id = SessionId::generate(entropy)?;
+        loaded.reserved = Some(id.clone());
+        Ok(id)
+    }
+
+    /// Wishes for a session, whatever its data is.
+    pub(crate) fn establish(&mut self) {
+        if let Some(loaded) = self.loaded_mut()
+            && loaded.held.is_none()
+        {
+            loaded.wishes.next();
+            loaded.wishes.establish = true;
+        }
+    }
+
     pub(crate) fn rotate(&mut self, rotate: Rotate) {
         if let Some(loaded) = self.loaded_mut() {
             let earlier = loaded.wishes.rotate.map(|(_, rotate)| rotate);
@@ -238,6 +267,7 @@ impl<T: SessionData> Machine<T> {
                 (None, _) => {}
             }
             loaded.data = T::default();
+            loaded.reserved = None;
             let last = loaded.wishes.last;
             loaded.wishes = Wishes { last, done: last, ..Wishes::default() };
         }
@@ -463,6 +493,7 @@ impl<T: SessionData> Machine<T> {
                 let mut unanswered = loaded.unanswered.iter();
                 let lost = unanswered.find(|attempt| attempt.created && attempt.ended.is_none());
                 let id = lost.map(|attempt| attempt.held.id.clone());
+                let id = id.or_else(|| loaded.reserved.clone());
                 create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
             }
         };

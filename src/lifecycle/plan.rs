@@ -281,9 +281,13 @@ pub(super) fn create<T: SessionData>(
     }
     let policy = cx.policy;
     let data = staged.as_ref().unwrap_or(data);
-    let Some(encoded) = unless_default(data, policy.encoding)? else {
-        return Ok(Planned::Nothing { offer: None });
-    };
+    let mut encoded = unless_default(data, policy.encoding)?;
+    if encoded.is_none() && wishes.establish {
+        let mut bytes = Vec::new();
+        policy.encoding.encode(data, &mut bytes)?;
+        encoded = Some(bytes);
+    }
+    let Some(encoded) = encoded else { return Ok(Planned::Nothing { offer: None }) };
     if verdict == Verdict::Superseded {
         // Invariant: no id, so that this late response cannot overwrite that of
         // a login.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+pub use self::backend::Backend;
 #[cfg(feature = "cache")]
 pub use self::cached::Cached;
 pub use self::change::{Change, Changes};
@@ -37,6 +38,7 @@ use crate::time::Timestamp;
 #[doc = include_str!("choosing.md")]
 pub mod choosing {}
 
+mod backend;
 #[cfg(feature = "cache")]
 mod cached;
 mod change;

@@ -1,0 +1,20 @@
+//! What a layer looks at of a request.
+
+use std::net::IpAddr;
+
+/// What a layer looks at of a request, as an adapter shows it.
+///
+/// It is the head alone; a layer reads no body.
+pub trait RequestHead {
+    /// Returns the method, in the letters of the request: `GET`, `POST`.
+    fn method(&self) -> &str;
+
+    /// Returns the values of all fields of this name, in their order. The name is in lower case.
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]>;
+
+    /// Returns the address of who is connected, if the framework knows it: the client, or
+    /// the last proxy before this server.
+    fn peer(&self) -> Option<IpAddr> {
+        None
+    }
+}

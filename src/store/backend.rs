@@ -1,0 +1,27 @@
+//! Where a layer keeps its sessions.
+
+use std::future::Future;
+
+use super::{Result, Store};
+use crate::lifecycle::{Answer, Call};
+
+/// Where a [`SessionLayer`](crate::SessionLayer) keeps its sessions: any [`Store`].
+///
+/// It is implemented by this library alone. Adapters, and whoever else is generic over the
+/// layer, ask for it; who ends sessions from outside, asks for a [`Store`].
+#[expect(private_bounds, reason = "how a layer asks its store is its own business")]
+pub trait Backend: Perform {}
+
+impl<S: Store> Backend for S {}
+
+/// What the driver asks for.
+pub(crate) trait Perform: Send + Sync + 'static {
+    /// Does what a request's machine asks for.
+    fn perform(&self, call: &Call) -> impl Future<Output = Result<Answer>> + Send;
+}
+
+impl<S: Store> Perform for S {
+    fn perform(&self, call: &Call) -> impl Future<Output = Result<Answer>> + Send {
+        call.perform(self)
+    }
+}

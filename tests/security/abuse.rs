@@ -1,0 +1,1 @@
+//! Abuse: guesses, floods, sizes.

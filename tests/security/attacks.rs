@@ -1,0 +1,1 @@
+//! Attacks from end to end.

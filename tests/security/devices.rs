@@ -1,0 +1,1 @@
+//! A user's sessions, seen and ended.

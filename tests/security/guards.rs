@@ -1,0 +1,1 @@
+//! Handlers that run only for who is logged in.

@@ -1,0 +1,1 @@
+//! Private cookies and encrypted data.

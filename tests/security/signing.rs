@@ -1,0 +1,1 @@
+//! Signed ids and their keys.

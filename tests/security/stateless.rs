@@ -1,0 +1,1 @@
+//! Sessions that live in their cookie alone.

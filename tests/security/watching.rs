@@ -1,0 +1,1 @@
+//! Sockets that learn of the end of their session.
