@@ -1,7 +1,9 @@
 //! What can go wrong with a request's session.
 
 use crate::codec::EncodeError;
+use crate::effects::Header;
 use crate::entropy::EntropyError;
+use crate::refusal::Refused;
 use crate::store;
 use crate::verdict::Verdict;
 
@@ -74,6 +76,11 @@ impl Error {
 }
 
 /// Why a handler did not get its session: what every adapter's extractor fails with.
+///
+/// Every adapter makes a response of its [`status`](Self::status), its
+/// [`public_message`](Self::public_message) and its [`headers`](Self::headers). For a page of your
+/// own, take a `Result` of the argument where the framework can do that, or a
+/// [`PendingSession`](crate::PendingSession).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -84,6 +91,10 @@ pub enum Rejection {
     /// The session could not be loaded.
     #[error(transparent)]
     Failed(#[from] Error),
+    /// The session was loaded, and it is not one that the handler is for: see
+    /// [`Guard`](crate::Guard).
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 const MISSING_LAYER: &str = "no SessionLayer of this data type is around the route: \
@@ -96,6 +107,7 @@ impl Rejection {
         match self {
             Self::MissingLayer => 500,
             Self::Failed(error) => error.status(),
+            Self::Refused(refused) => refused.status(),
         }
     }
 
@@ -106,6 +118,28 @@ impl Rejection {
         match self {
             Self::MissingLayer => MISSING_LAYER,
             Self::Failed(error) => error.public_message(),
+            Self::Refused(refused) => refused.public_message(),
         }
+    }
+
+    /// Returns the headers of the response, for the adapter to copy: where the browser is sent,
+    /// how a program is to authenticate, and that no cache keeps it.
+    ///
+    /// Those that the session asks for come with the exchange's
+    /// [`finish`](crate::Exchange::finish), as ever.
+    ///
+    /// # Security
+    ///
+    /// The `Location` is a page of the layer's settings and nothing of the request's, so it can
+    /// send nobody elsewhere. `WWW-Authenticate` (RFC 9110, section 11.6.1) is there for
+    /// [`Transport::bearer`](crate::Transport::bearer), as RFC 6750 and RFC 9470 want it; for a
+    /// cookie or a header of one's own there is no registered scheme to name.
+    pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
+        let refused = match self {
+            Self::MissingLayer | Self::Failed(_) => None,
+            Self::Refused(refused) => Some(refused),
+        };
+        let headers = refused.map(Refused::headers).into_iter().flatten();
+        headers.chain([Header::NO_STORE])
     }
 }

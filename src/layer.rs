@@ -12,9 +12,9 @@ use crate::data::SessionData;
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
-use crate::lifecycle::{Policy, Rotation};
+use crate::lifecycle::{Pages, Policy, Rotation};
 use crate::lifetime::Lifetime;
-use crate::request::RequestHead;
+use crate::request::{RequestHead, navigates};
 use crate::session::Inner;
 use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -35,6 +35,7 @@ use crate::transport::Transport;
 /// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
 /// | [`rotation`](Self::rotation) | off | the id changes at login anyway |
 /// | [`encoding`](Self::encoding) | JSON | readable, and a new field needs no migration |
+/// | [`login_page`](Self::login_page) | none: 401 | a program understands it, and a browser needs a page of yours |
 ///
 /// Clones share the store and what was set before they were made.
 pub struct SessionLayer<T, S> {
@@ -141,6 +142,48 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
+    /// Sends browsers to this page where a [`Guard`](crate::Guard) wants somebody logged in: 303,
+    /// with the page as `Location`. Without it, and for all other clients, the answer is a 401.
+    ///
+    /// Only a navigation is redirected, that is what a browser would show: the request's
+    /// `Sec-Fetch-Mode` is `navigate`, also for a form that is posted; or, without that field, the
+    /// method is `GET` or `HEAD` and no `Upgrade` is asked for. A script that fetches data learns
+    /// of a 401 and not of a login page in its place. With another [`Transport`] than a cookie
+    /// nobody is redirected.
+    ///
+    /// ```
+    /// # use typed_session::{SessionData, SessionLayer, store::MemoryStore};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Shop { user: Option<u64> }
+    /// # impl SessionData for Shop {}
+    /// let sessions = SessionLayer::<Shop, _>::new(MemoryStore::new())
+    ///     .login_page("/login")
+    ///     .reauthentication_page("/confirm");
+    /// ```
+    ///
+    /// Leave the page itself without a guard, or browsers go round in circles.
+    ///
+    /// # Security
+    ///
+    /// It is a path of this site, or the URL of another one that you trust: a constant of the
+    /// application's, so that no request can say where it leads to. What cannot stand in a URL is
+    /// percent-encoded. Where the user came from is not told to it; a path to go back to must be
+    /// checked to be a local one before anybody is sent there.
+    #[must_use]
+    pub fn login_page(mut self, page: &str) -> Self {
+        self.policy().pages.login = Some(in_url(page));
+        self
+    }
+
+    /// Sends browsers to this page where the user must prove again who they are, as with
+    /// [`AuthenticatedWithin`](crate::AuthenticatedWithin). Without it they are sent to the
+    /// [`login_page`](Self::login_page), if there is one.
+    #[must_use]
+    pub fn reauthentication_page(mut self, page: &str) -> Self {
+        self.policy().pages.reauthentication = Some(in_url(page));
+        self
+    }
+
     /// Sets how new data is written. Old data is read as what it is.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
@@ -207,7 +250,10 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// It costs no store call. If the exchange is [refused](Exchange::refused), no handler may be
     /// called.
     pub fn receive(&self, request: &impl RequestHead) -> Exchange<T, S> {
-        self.open(request.fields(self.request_header()))
+        let Pages { login, reauthentication } = &self.shared.policy.pages;
+        let has_pages = login.is_some() || reauthentication.is_some();
+        let navigates = has_pages && navigates(request);
+        self.exchange(request.fields(self.request_header()), navigates)
     }
 
     /// Opens a request's session, by the values of its fields of the name
@@ -239,13 +285,41 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// # Ok::<(), typed_session::Error>(())
     /// # }).unwrap();
     /// ```
+    ///
+    /// Of the request itself it knows nothing, so what a [`Guard`](crate::Guard) refuses is never
+    /// sent to a page: see [`receive`](Self::receive).
     pub fn open<'h>(&self, values: impl IntoIterator<Item = &'h [u8]>) -> Exchange<T, S> {
+        self.exchange(values, false)
+    }
+
+    fn exchange<'h>(
+        &self,
+        values: impl IntoIterator<Item = &'h [u8]>,
+        navigates: bool,
+    ) -> Exchange<T, S> {
         let candidates = self.shared.policy.transport.candidates(values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
-        let inner = Inner::new(candidates, self.shared.clock.now(), driver);
+        let inner = Inner::new(candidates, self.shared.clock.now(), navigates, driver);
         Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared) }
     }
 }
+
+/// Percent-encodes what no URL may hold (RFC 3986, section 2), so that a header can hold it.
+fn in_url(page: &str) -> Arc<str> {
+    let mut url = String::with_capacity(page.len());
+    for byte in page.bytes() {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | ..=0x20 | 0x7f.. => {
+                url.push('%');
+                url.extend([byte >> 4, byte & 0xf].map(|half| char::from(HEX[usize::from(half)])));
+            }
+            _ => url.push(char::from(byte)),
+        }
+    }
+    url.into()
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// What a browser is told to forget when a session is ended.
 ///

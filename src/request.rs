@@ -18,3 +18,18 @@ pub trait RequestHead {
         None
     }
 }
+
+/// Tells whether a browser goes to the page that answers (Fetch Metadata Request Headers, section
+/// 2.2), and not a script of a page that stays.
+pub(crate) fn navigates(request: &impl RequestHead) -> bool {
+    let mut modes = request.fields("sec-fetch-mode");
+    match (modes.next(), modes.next()) {
+        (Some(mode), None) => mode == b"navigate",
+        (Some(_), Some(_)) => false,
+        // A browser of old, or one without TLS, which is not told apart from a script.
+        (None, _) => {
+            matches!(request.method(), "GET" | "HEAD")
+                && request.fields("upgrade").next().is_none()
+        }
+    }
+}

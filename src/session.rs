@@ -57,6 +57,8 @@ pub(crate) struct Inner<T> {
     /// A panic has dropped a handle, and the state does not know yet.
     panicked: AtomicBool,
     pub(crate) arrived: Timestamp,
+    /// The browser goes to the page that answers, so that another page may take its place.
+    pub(crate) navigates: bool,
     driver: Arc<dyn Driver<T>>,
 }
 
@@ -107,6 +109,7 @@ impl<T> Inner<T> {
     pub(crate) fn new(
         candidates: Candidates,
         arrived: Timestamp,
+        navigates: bool,
         driver: Arc<dyn Driver<T>>,
     ) -> Self
     where
@@ -118,6 +121,7 @@ impl<T> Inner<T> {
             closure_on: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             arrived,
+            navigates,
             driver,
         }
     }
@@ -136,6 +140,10 @@ impl<T> Inner<T> {
             machine.tear();
         }
         machine
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        self.driver.world().policy
     }
 
     /// Runs a closure of the user's under the lock.
@@ -378,6 +386,17 @@ impl<T: SessionData> Session<T> {
             absolute_deadline: live.absolute_deadline,
             idle: live.idle,
         })
+    }
+
+    /// Returns when the user proved who they are: by a login, or by
+    /// [`reauthenticate`](Self::reauthenticate). If that was in this very request, it is the
+    /// present, also before it is stored.
+    ///
+    /// `None` without a subject.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        let now = self.now();
+        self.0.machine().authenticated_at(now)
     }
 
     /// Returns the session's lifetime, if it is stored.

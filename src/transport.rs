@@ -112,6 +112,14 @@ impl Transport {
         }
     }
 
+    pub(crate) const fn is_cookie(&self) -> bool {
+        matches!(self.0, Kind::Cookie(_))
+    }
+
+    pub(crate) const fn is_bearer(&self) -> bool {
+        matches!(self.0, Kind::Bearer)
+    }
+
     /// Tells whether the client is told how long the id is good, and so must be told again.
     pub(crate) const fn has_max_age(&self) -> bool {
         match self.0 {

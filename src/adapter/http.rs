@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use http::header::{COOKIE, HeaderName, HeaderValue, VARY};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::effects::{Effects, Mode};
+use crate::effects::{Effects, Header, Mode};
 use crate::request::RequestHead;
 
 /// The head of a request.
@@ -39,6 +39,17 @@ impl RequestHead for Head<'_> {
 /// Names the status of an error.
 pub(super) fn status(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Adds the headers of a rejection to a response's.
+pub(super) fn add_headers<'a>(from: impl Iterator<Item = Header<'a>>, headers: &mut HeaderMap) {
+    for header in from {
+        if let Ok(value) = HeaderValue::from_str(header.value)
+            && let Ok(name) = HeaderName::from_bytes(header.name.as_bytes())
+        {
+            add(header.mode, name, value, headers);
+        }
+    }
 }
 
 /// Adds the effects to a response's headers.

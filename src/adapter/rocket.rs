@@ -22,6 +22,9 @@
 //! attach it again, after the layer. A guard that fails, and an [`Error`] that a handler returns, go
 //! to the catchers. Without one, a sentence takes the place of rocket's page, and of what a handler
 //! that took it as a `Result` answers by its status. rocket hides a `Cookie` that is not UTF-8.
+//! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is a request guard. One that
+//! refuses goes to the catchers, too, also with the 303 to a login page; what a catcher makes of it
+//! gets the headers if it leaves the status, but for those that it has set itself.
 
 use std::io::Cursor;
 use std::marker::PhantomData;
@@ -36,8 +39,8 @@ use rocket::{Build, Data, Ignite, Request, Response, Rocket, Sentinel};
 
 use crate::store::Backend;
 use crate::{
-    Error, Exchange, Mode, PendingSession, Rejection, RequestHead, Session, SessionData,
-    SessionLayer,
+    Error, Exchange, Guard, Mode, PendingSession, Rejection, RequestHead, Requirement, Session,
+    SessionData, SessionLayer,
 };
 
 /// Of two for the same data and kind of store, the one attached last counts.
@@ -67,14 +70,18 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let Some(exchange) = slot::<Exchange<T, S>>(request).take() else { return };
         let outcome = exchange.finish().await;
-        let lost = outcome.error.map(|error| (error.status(), error.public_message()));
-        if lost.is_some() {
+        if let Some(error) = outcome.error {
             *response = Response::new();
-        }
-        if let Some((status, text)) = lost.or_else(|| uncaught(request, response.status())) {
-            response.set_status(Status::new(status));
-            response.set_header(ContentType::Plain);
-            response.set_sized_body(text.len(), Cursor::new(text));
+            say(response, error.status(), error.public_message());
+        } else if let Some(answer) = answered(request, response.status()) {
+            if !is_caught(request, answer.status) {
+                say(response, answer.status, answer.text);
+            }
+            for (name, value) in answer.headers {
+                if !response.headers().contains(&name) {
+                    response.set_raw_header(name, value);
+                }
+            }
         }
         for header in outcome.effects.headers() {
             let (name, value) = (header.name.to_owned(), header.value.to_owned());
@@ -98,6 +105,19 @@ impl<'r, T: SessionData> FromRequest<'r> for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+#[rocket::async_trait]
+impl<'r, T: SessionData, R: Requirement<T>> FromRequest<'r> for Guard<T, R> {
+    type Error = Rejection;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
+        let pending = PendingSession::found(slot(request).as_ref());
+        let guarded = async { pending?.guarded().await };
+        let refuse = |rejection| Outcome::Error(remember(request, rejection));
+        guarded.await.map_or_else(refuse, Outcome::Success)
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later whether it loads it.
 #[rocket::async_trait]
 impl<'r, T: SessionData> FromRequest<'r> for PendingSession<T> {
@@ -113,6 +133,13 @@ impl<'r, T: SessionData> FromRequest<'r> for PendingSession<T> {
 impl<T: SessionData> Sentinel for Session<T> {
     fn abort(rocket: &Rocket<Ignite>) -> bool {
         rocket.state::<Attached<T>>().is_none()
+    }
+}
+
+/// As of the session.
+impl<T: SessionData, R> Sentinel for Guard<T, R> {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        Session::<T>::abort(rocket)
     }
 }
 
@@ -152,19 +179,38 @@ impl<'r> Responder<'r, 'static> for Error {
     }
 }
 
-fn remember(request: &Request<'_>, rejection: Rejection) -> (Status, Rejection) {
-    *slot(request) = Some((rejection.status(), rejection.public_message()));
-    (Status::new(rejection.status()), rejection)
+/// A rejection, for the response that is made of it.
+struct Answer {
+    status: u16,
+    text: &'static str,
+    headers: Vec<(String, String)>,
 }
 
-/// What is to be said instead of rocket's page.
-fn uncaught(request: &Request<'_>, answer: Status) -> Option<(u16, &'static str)> {
-    let sentence = slot(request).take().filter(|&(status, _)| status == answer.code)?;
-    let caught = request.rocket().catchers().any(|catcher| {
-        catcher.code.is_none_or(|code| code == answer.code)
+fn remember(request: &Request<'_>, rejection: Rejection) -> (Status, Rejection) {
+    let (status, text) = (rejection.status(), rejection.public_message());
+    let headers = rejection.headers();
+    let headers = headers.map(|header| (header.name.to_owned(), header.value.to_owned())).collect();
+    *slot(request) = Some(Answer { status, text, headers });
+    (Status::new(status), rejection)
+}
+
+/// The rejection that the response is made of, as far as rocket tells.
+fn answered(request: &Request<'_>, answer: Status) -> Option<Answer> {
+    slot(request).take().filter(|remembered: &Answer| remembered.status == answer.code)
+}
+
+/// Tells whether the page is a catcher's of the application, and not rocket's.
+fn is_caught(request: &Request<'_>, status: u16) -> bool {
+    request.rocket().catchers().any(|catcher| {
+        catcher.code.is_none_or(|code| code == status)
             && catcher.base.path().segments().prefix_of(request.uri().path().segments())
-    });
-    (!caught).then_some(sentence)
+    })
+}
+
+fn say(response: &mut Response<'_>, status: u16, text: &'static str) {
+    response.set_status(Status::new(status));
+    response.set_header(ContentType::Plain);
+    response.set_sized_body(text.len(), Cursor::new(text));
 }
 
 /// A place in the request's local cache, another one for each type.

@@ -28,16 +28,18 @@
 //! cookies survive it; the sentence of a failed session is a page.
 //!
 //! A [`PendingSession`] is in the `Depot`, too, for hoops and goals that have no arguments of their
-//! own: `depot.get_typed::<PendingSession<Visits>>()`.
+//! own: `depot.get_typed::<PendingSession<Visits>>()`. [`Authenticated<T>`](crate::Authenticated)
+//! and every other [`Guard`] is an argument as [`Session`] is.
 
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use salvo_core::extract::{Extractible, Metadata};
 use salvo_core::{Depot, FlowCtrl, Handler, Request, Response, Scribe};
 
-use crate::adapter::http::{Head, add_effects, status};
+use crate::adapter::http::{Head, add_effects, add_headers, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
+use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
 use crate::session::{PendingSession, Session};
 use crate::store::Backend;
@@ -87,6 +89,18 @@ impl<'ex, T: SessionData> Extractible<'ex> for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+impl<'ex, T: SessionData, R: Requirement<T>> Extractible<'ex> for Guard<T, R> {
+    fn metadata() -> &'static Metadata {
+        &NO_FIELDS
+    }
+
+    #[expect(refining_impl_trait, reason = "so that whoever calls it by hand knows why it failed")]
+    async fn extract(_: &'ex mut Request, depot: &'ex mut Depot) -> Result<Self, Rejection> {
+        PendingSession::found(depot.get_typed().ok())?.guarded().await
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later
 /// whether it loads it.
 impl<'ex, T: SessionData> Extractible<'ex> for PendingSession<T> {
@@ -104,19 +118,16 @@ static NO_FIELDS: Metadata = Metadata::new("");
 
 impl Scribe for Rejection {
     fn render(self, response: &mut Response) {
-        sentence(self.status(), self.public_message(), response);
+        response.status_code(status(self.status())).body(self.public_message());
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+        add_headers(self.headers(), response.headers_mut());
     }
 }
 
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl Scribe for Error {
     fn render(self, response: &mut Response) {
-        sentence(self.status(), self.public_message(), response);
+        Rejection::from(self).render(response);
     }
-}
-
-fn sentence(code: u16, text: &'static str, response: &mut Response) {
-    response.status_code(status(code)).body(text);
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
 }

@@ -202,6 +202,29 @@ impl<T: SessionData> Machine<T> {
         Some((&held.live, held.record.expires_at))
     }
 
+    /// When the subject has proved who they are: `now`, if this request has seen them do it.
+    pub(crate) fn authenticated_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let loaded = self.loaded()?;
+        let subject = loaded.data.subject()?;
+        let reauthenticates =
+            loaded.wishes.rotate.is_some_and(|(_, rotate)| rotate == Rotate::Authenticated);
+        if loaded.wishes.torn {
+            return None;
+        }
+        let Some(held) = &loaded.held else { return loaded.wishes.pending().then_some(now) };
+        if reauthenticates {
+            return Some(now);
+        }
+        if held.record.subject == Some(subject) {
+            return held.live.authenticated_at;
+        }
+        // A release may have begun to name the same user in another way, which is no login.
+        match decode::<T>(held)?.subject() == Some(subject) {
+            true => held.live.authenticated_at,
+            false => Some(now),
+        }
+    }
+
     /// The id of the session, or the one that it will have once it is created.
     #[expect(dead_code, reason = "for what is bound to the session")]
     pub(crate) fn id_to_be(&mut self, entropy: &dyn Entropy) -> Result<SessionId, EntropyError> {

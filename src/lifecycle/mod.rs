@@ -51,6 +51,14 @@ pub(crate) struct Policy {
     pub(crate) remember_superseded: Duration,
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
+    pub(crate) pages: Pages,
+}
+
+/// Where browsers are sent that may not go on, if anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pages {
+    pub(crate) login: Option<Arc<str>>,
+    pub(crate) reauthentication: Option<Arc<str>>,
 }
 
 impl Default for Policy {
@@ -64,6 +72,7 @@ impl Default for Policy {
             remember_superseded: Duration::from_secs(2 * 60),
             clear_site_data: None,
             encoding: Encoding::default(),
+            pages: Pages::default(),
         }
     }
 }
