@@ -264,11 +264,7 @@ impl<T, R> Deref for Guard<T, R> {
 // Not derived, because it would ask for a `T` and an `R` that can be cloned.
 impl<T, R> Clone for Guard<T, R> {
     fn clone(&self) -> Self {
-        Self {
-            session: self.session.clone(),
-            subject: self.subject,
-            requirement: PhantomData,
-        }
+        Self { session: self.session.clone(), subject: self.subject, requirement: PhantomData }
     }
 }
 

@@ -28,8 +28,7 @@ pub(crate) fn navigates(request: &impl RequestHead) -> bool {
         (Some(_), Some(_)) => false,
         // A browser of old, or one without TLS, which is not told apart from a script.
         (None, _) => {
-            matches!(request.method(), "GET" | "HEAD")
-                && request.fields("upgrade").next().is_none()
+            matches!(request.method(), "GET" | "HEAD") && request.fields("upgrade").next().is_none()
         }
     }
 }

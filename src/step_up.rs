@@ -158,7 +158,8 @@ impl Grants {
     }
 
     fn take(&mut self, name: &str, bond: &str, now: Timestamp) -> bool {
-        let is_good = self.0.get(name).is_some_and(|grant| grant.bond == bond && grant.is_good(now));
+        let is_good =
+            self.0.get(name).is_some_and(|grant| grant.bond == bond && grant.is_good(now));
         is_good && self.0.remove(name).is_some()
     }
 }

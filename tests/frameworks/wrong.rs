@@ -12,12 +12,12 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::any;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use typed_session::testing::adapter::{Setup, Story, Suite, TestStore};
-use typed_session::{Mode, PendingSession, SessionData, SessionLayer};
+use typed_session::{Mode, PendingSession, RequestHead, SessionData, SessionLayer};
 
 use crate::axum::{act, routes};
 
@@ -58,6 +58,9 @@ const CAUGHT: &[(Mistake, &[Story])] = &[
     (Mistake::KeepsTheText, &[Story::OutageOfCommit, Story::LostChange]),
     (Mistake::ErrorsWithoutHeaders, &[Story::OutageOfCommit, Story::LostChange]),
     (Mistake::OutageIsLogout, &[Story::OutageOfLoad, Story::OutageOfCommit]),
+    (Mistake::ShowsNoHead, &[Story::LoginPage, Story::Fresh]),
+    (Mistake::RefusesWithoutHeaders, &[Story::Guarded, Story::LoginPage, Story::Fresh]),
+    (Mistake::OutageIsLogin, &[Story::GuardedOutage, Story::OutageOfLoad]),
     (
         Mistake::EveryErrorIs500,
         &[Story::OutageOfLoad, Story::MissingLayer, Story::ErrorsOfHandlers],
@@ -118,6 +121,11 @@ enum Mistake {
     ErrorsWithoutHeaders,
     OutageIsLogout,
     EveryErrorIs500,
+    /// Opens by the fields alone, so that the layer does not know what is asked for.
+    ShowsNoHead,
+    /// Of a rejection it takes status and sentence alone.
+    RefusesWithoutHeaders,
+    OutageIsLogin,
 }
 
 #[test]
@@ -227,6 +235,33 @@ impl<T: SessionData> Wrong<T> {
     }
 }
 
+/// What the layer is shown of a request.
+struct Head<'a> {
+    request: Request<()>,
+    name: &'a str,
+    /// Of that name, as the mistake has read them.
+    fields: Vec<Vec<u8>>,
+}
+
+fn head_of(request: &Request) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        let read = if name == self.name { &*self.fields } else { &[] };
+        let others = self.request.headers().get_all(name).iter().filter(move |_| name != self.name);
+        read.iter().map(Vec::as_slice).chain(others.map(HeaderValue::as_bytes))
+    }
+}
+
 /// What a cookie jar makes of a `Cookie` header: one cookie of each name.
 fn one_of_each_name(fields: &[Vec<u8>], last: bool) -> Vec<Vec<u8>> {
     let mut jar = HashMap::new();
@@ -263,7 +298,11 @@ async fn around<T: SessionData>(
         .then(|| Arc::clone(&wrong.permits).try_acquire_owned());
 
     let fields = wrong.read(&request);
-    let open = || wrong.layer.open(fields.iter().map(Vec::as_slice));
+    let head = Head { request: head_of(&request), name: wrong.layer.request_header(), fields };
+    let open = || match mistake {
+        Mistake::ShowsNoHead => wrong.layer.open(head.fields.iter().map(Vec::as_slice)),
+        _ => wrong.layer.receive(&head),
+    };
     let mut exchange = open();
     let pending = exchange.pending();
     request.extensions_mut().insert(pending.clone());
@@ -300,6 +339,14 @@ async fn around<T: SessionData>(
         Mistake::EveryErrorIs500 if response.status().as_u16() >= 400 => {
             let headers = std::mem::take(response.headers_mut());
             response = (StatusCode::INTERNAL_SERVER_ERROR, headers).into_response();
+        }
+        Mistake::RefusesWithoutHeaders if [303, 401].contains(&response.status().as_u16()) => {
+            for name in ["location", "www-authenticate", "cache-control"] {
+                response.headers_mut().remove(name);
+            }
+        }
+        Mistake::OutageIsLogin if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            response = Redirect::to("/login").into_response();
         }
         _ => {}
     }
@@ -349,7 +396,9 @@ async fn around<T: SessionData>(
         add(headers, header.name, &value, mode);
     }
     let renewed = match mistake {
-        Mistake::RenewsAlways => fields.first().filter(|_| !headers.contains_key("set-cookie")),
+        Mistake::RenewsAlways => {
+            head.fields.first().filter(|_| !headers.contains_key("set-cookie"))
+        }
         _ => None,
     };
     if let Some(cookie) = renewed.and_then(|field| str::from_utf8(field).ok()) {

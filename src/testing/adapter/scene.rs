@@ -51,7 +51,9 @@ impl Scene {
             .clock(clock.clone())
             .transport(shop.transport())
             .rotation(Rotation::default())
-            .clear_site_data(ClearSiteData::Cache);
+            .clear_site_data(ClearSiteData::Cache)
+            .login_page("/login")
+            .reauthentication_page("/confirm");
         let other: TestStore = Spy::new(Faulty::new(Arc::new(MemoryStore::new())));
         let themes =
             SessionLayer::<Theme, _>::new(other).clock(clock.clone()).transport(theme.transport());

@@ -6,6 +6,7 @@ use super::story::Story;
 
 mod failures;
 mod fields;
+mod guards;
 mod layers;
 mod life;
 mod parallel;
@@ -45,6 +46,10 @@ pub(super) async fn tell(scene: &Scene, story: Story) -> Check {
         Story::OutageOfCommit => failures::outage_of_commit(scene).await,
         Story::LostChange => failures::lost_change(scene).await,
         Story::ErrorsOfHandlers => failures::errors_of_handlers(scene).await,
+        Story::Guarded => guards::guarded(scene).await,
+        Story::LoginPage => guards::login_page(scene).await,
+        Story::Fresh => guards::fresh(scene).await,
+        Story::GuardedOutage => guards::outage(scene).await,
         Story::ParallelLogins => parallel::logins(scene).await,
         Story::ParallelLogouts => parallel::logouts(scene).await,
         Story::OneConnection => parallel::one_connection(scene).await,
