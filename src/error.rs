@@ -1,6 +1,7 @@
 //! What can go wrong with a request's session.
 
 use crate::codec::EncodeError;
+use crate::csrf::Refusal;
 use crate::entropy::EntropyError;
 use crate::store;
 use crate::verdict::Verdict;
@@ -84,10 +85,17 @@ pub enum Rejection {
     /// The session could not be loaded.
     #[error(transparent)]
     Failed(#[from] Error),
+    /// Another site has caused the request, and [`OriginCheck`](crate::csrf::OriginCheck) does not
+    /// trust it.
+    #[error("a request of another site was refused, {0}; see `SessionLayer::check_origin`")]
+    CrossOrigin(Refusal),
 }
 
 const MISSING_LAYER: &str = "no SessionLayer of this data type is around the route: \
     put `SessionLayer::<YourData, _>::new(store)` around it, as middleware";
+
+const CROSS_ORIGIN: &str = "This request was made by a page of another site, and was refused. \
+    Sites that may make such requests must be trusted by the server.";
 
 impl Rejection {
     /// Returns the HTTP status that tells the client what happened.
@@ -96,6 +104,7 @@ impl Rejection {
         match self {
             Self::MissingLayer => 500,
             Self::Failed(error) => error.status(),
+            Self::CrossOrigin(_) => 403,
         }
     }
 
@@ -106,6 +115,7 @@ impl Rejection {
         match self {
             Self::MissingLayer => MISSING_LAYER,
             Self::Failed(error) => error.public_message(),
+            Self::CrossOrigin(_) => CROSS_ORIGIN,
         }
     }
 }

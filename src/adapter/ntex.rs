@@ -66,6 +66,10 @@ where
         ctx: Ctx<'_, Self, St>,
     ) -> Result<WebResponse, Self::Error> {
         let exchange = self.layer.receive(&Head(&request));
+        if let Some(rejection) = exchange.refused() {
+            let response = sentence(rejection.status(), rejection.public_message());
+            return Ok(request.into_response(response));
+        }
         let outer = request.extensions_mut().insert(exchange.pending());
         let response = ctx.call(&self.inner, request).await;
         let outcome = exchange.finish().await;
@@ -95,6 +99,10 @@ impl<In> RequestHead for Head<'_, In> {
 
     fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
         self.0.headers().get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.0.uri().authority().map(|authority| authority.as_str())
     }
 
     fn peer(&self) -> Option<IpAddr> {

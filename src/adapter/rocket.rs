@@ -32,6 +32,7 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::{ContentType, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::Responder;
+use rocket::route::{self, Handler, Route};
 use rocket::{Build, Data, Ignite, Request, Response, Rocket, Sentinel};
 
 use crate::store::Backend;
@@ -50,7 +51,9 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> rocket::fairing::Result {
         let known = rocket.state::<Attached<T>>().is_some();
-        Ok(if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) })
+        let rocket = if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) };
+        let known = rocket.state::<Gate>().is_some();
+        Ok(if known { rocket } else { rocket.manage(Gate).mount("/", Gate::routes()) })
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
@@ -59,7 +62,15 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
             true => Vec::new(),
             false => request.cookies().iter().map(ToString::to_string).collect(),
         };
-        let exchange = self.receive(&Head { request, jar });
+        // Of HTTP/2, whose requests have no such field.
+        let host = match request.headers().contains("host") {
+            true => None,
+            false => request.host().map(ToString::to_string),
+        };
+        let exchange = self.receive(&Head { request, jar, host });
+        if let Some(rejection) = exchange.refused() {
+            *slot(request) = Some(Refused(rejection.status(), rejection.public_message()));
+        }
         *slot(request) = Some(exchange.pending());
         *slot(request) = Some(exchange);
     }
@@ -119,6 +130,7 @@ impl<T: SessionData> Sentinel for Session<T> {
 struct Head<'a, 'r> {
     request: &'a Request<'r>,
     jar: Vec<String>,
+    host: Option<String>,
 }
 
 impl RequestHead for Head<'_, '_> {
@@ -132,12 +144,42 @@ impl RequestHead for Head<'_, '_> {
         fields.map(str::as_bytes).chain(jar.iter().map(String::as_bytes))
     }
 
+    fn authority(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         self.request.remote().map(|peer| peer.ip())
     }
 }
 
 struct Attached<T>(PhantomData<fn() -> T>);
+
+/// A route before all others, for a fairing cannot answer. It lets pass what is not refused.
+#[derive(Clone)]
+struct Gate;
+
+/// The answer to a refused request: its status and sentence.
+struct Refused(u16, &'static str);
+
+impl Gate {
+    fn routes() -> Vec<Route> {
+        use rocket::http::Method::{Connect, Delete, Get, Patch, Post, Put, Trace};
+        let methods = [Connect, Delete, Get, Patch, Post, Put, Trace];
+        methods.map(|method| Route::ranked(isize::MIN, method, "/<_..>", Self)).into()
+    }
+}
+
+#[rocket::async_trait]
+impl Handler for Gate {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> route::Outcome<'r> {
+        let Some(Refused(status, text)) = slot(request).take() else {
+            return route::Outcome::Forward((data, Status::NotFound));
+        };
+        *slot(request) = Some((status, text));
+        route::Outcome::Error(Status::new(status))
+    }
+}
 
 impl<'r> Responder<'r, 'static> for Rejection {
     fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {

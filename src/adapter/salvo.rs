@@ -51,9 +51,14 @@ impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
         response: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        let (method, headers) = (request.method(), request.headers());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let peer = request.remote_addr().ip();
-        let exchange = self.receive(&Head { method, headers, peer });
+        let exchange = self.receive(&Head { method, uri, headers, peer });
+        if let Some(rejection) = exchange.refused() {
+            sentence(rejection.status(), rejection.public_message(), response);
+            ctrl.skip_rest();
+            return;
+        }
         let outer = depot.get_typed::<PendingSession<T>>().ok().cloned();
         depot.insert_typed(exchange.pending());
         // Of those who are outside of the layer; it is empty as a rule.
