@@ -1,6 +1,7 @@
 //! What can go wrong with a request's session.
 
 use crate::codec::EncodeError;
+use crate::csrf::Refusal;
 use crate::effects::Header;
 use crate::entropy::EntropyError;
 use crate::refusal::Refused;
@@ -95,10 +96,17 @@ pub enum Rejection {
     /// [`Guard`](crate::Guard).
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Another site has caused the request, and [`OriginCheck`](crate::csrf::OriginCheck) does not
+    /// trust it.
+    #[error("a request of another site was refused, {0}; see `SessionLayer::check_origin`")]
+    CrossOrigin(Refusal),
 }
 
 const MISSING_LAYER: &str = "no SessionLayer of this data type is around the route: \
     put `SessionLayer::<YourData, _>::new(store)` around it, as middleware";
+
+const CROSS_ORIGIN: &str = "This request was made by a page of another site, and was refused. \
+    Sites that may make such requests must be trusted by the server.";
 
 impl Rejection {
     /// Returns the HTTP status that tells the client what happened.
@@ -108,6 +116,7 @@ impl Rejection {
             Self::MissingLayer => 500,
             Self::Failed(error) => error.status(),
             Self::Refused(refused) => refused.status(),
+            Self::CrossOrigin(_) => 403,
         }
     }
 
@@ -119,6 +128,7 @@ impl Rejection {
             Self::MissingLayer => MISSING_LAYER,
             Self::Failed(error) => error.public_message(),
             Self::Refused(refused) => refused.public_message(),
+            Self::CrossOrigin(_) => CROSS_ORIGIN,
         }
     }
 
@@ -136,7 +146,7 @@ impl Rejection {
     /// cookie or a header of one's own there is no registered scheme to name.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         let refused = match self {
-            Self::MissingLayer | Self::Failed(_) => None,
+            Self::MissingLayer | Self::Failed(_) | Self::CrossOrigin(_) => None,
             Self::Refused(refused) => Some(refused),
         };
         let headers = refused.map(Refused::headers).into_iter().flatten();

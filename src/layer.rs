@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::codec::Encoding;
 use crate::cookie::CookiePolicy;
+use crate::csrf::OriginCheck;
 use crate::data::SessionData;
 use crate::entropy::{Entropy, SystemEntropy};
+use crate::error::Rejection;
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
 use crate::lifecycle::{Pages, Policy, Rotation};
@@ -33,6 +35,7 @@ use crate::transport::Transport;
 /// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | no other host can set it and no script can read it |
 /// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B-4 at AAL2 |
 /// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
+/// | [`check_origin`](Self::check_origin) | a change by another site's request is refused | no browser of today is refused by mistake, and `SameSite` alone does not tell subdomains apart |
 /// | [`rotation`](Self::rotation) | off | the id changes at login anyway |
 /// | [`encoding`](Self::encoding) | JSON | readable, and a new field needs no migration |
 /// | [`login_page`](Self::login_page) | none: 401 | a program understands it, and a browser needs a page of yours |
@@ -184,6 +187,17 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
+    /// Sets which origins may cause requests that change something: by default the site itself.
+    ///
+    /// All others are answered by a 403, whether their handler takes the session or not, cost no store
+    /// call, and are an [`Event::Refused`]. It is so for ids in a cookie alone: no browser adds
+    /// another header by itself.
+    #[must_use]
+    pub fn check_origin(mut self, check: OriginCheck) -> Self {
+        self.policy().origin_check = check;
+        self
+    }
+
     /// Sets how new data is written. Old data is read as what it is.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
@@ -248,17 +262,28 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Opens a request's session, by what an adapter shows of the request.
     ///
     /// It costs no store call. If the exchange is [refused](Exchange::refused), no handler may be
-    /// called.
+    /// called: another site has caused the request, by the [`OriginCheck`].
     pub fn receive(&self, request: &impl RequestHead) -> Exchange<T, S> {
         let Pages { login, reauthentication } = &self.shared.policy.pages;
         let has_pages = login.is_some() || reauthentication.is_some();
         let navigates = has_pages && navigates(request);
-        self.exchange(request.fields(self.request_header()), navigates)
+        let mut exchange = self.exchange(request.fields(self.request_header()), navigates);
+        let policy = &self.shared.policy;
+        if policy.transport.is_ambient()
+            && let Err(why) = policy.origin_check.judge(request)
+        {
+            self.event(&Event::Refused { why });
+            exchange.refused = Some(Rejection::CrossOrigin(why));
+        }
+        exchange
     }
 
     /// Opens a request's session, by the values of its fields of the name
     /// [`request_header`](Self::request_header), which is `cookie` if no other
     /// [`Transport`] is set.
+    ///
+    /// It knows nothing else of the request, so it cannot tell whether another site has caused it:
+    /// [`receive`](Self::receive) can.
     ///
     /// It costs no store call. All the fields are wanted, if there are several: of
     /// `Cookie` they are one list; in the other headers each holds one id, and of a
@@ -300,7 +325,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         let candidates = self.shared.policy.transport.candidates(values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
         let inner = Inner::new(candidates, self.shared.clock.now(), navigates, driver);
-        Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared) }
+        Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), refused: None }
     }
 }
 

@@ -189,6 +189,9 @@ pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
 pub use crate::transport::{Transport, TransportError};
 
+// What keeps requests of other sites out, and messages for the next page.
+pub mod csrf;
+
 // What a handler holds, and what it may hear.
 pub use crate::error::{Error, Rejection};
 pub use crate::guard::{Authenticated, AuthenticatedWithin, Guard, LoggedIn, Requirement, Within};

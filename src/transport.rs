@@ -128,6 +128,14 @@ impl Transport {
         }
     }
 
+    /// Tells whether a browser adds the id by itself, also to what another site has caused.
+    pub(crate) const fn is_ambient(&self) -> bool {
+        match self.0 {
+            Kind::Cookie(_) => true,
+            Kind::Bearer | Kind::Header(_) => false,
+        }
+    }
+
     /// Reads the values of a request's headers of the name [`request_header`](Self::request_header).
     pub(crate) fn candidates<'h>(&self, fields: impl Iterator<Item = &'h [u8]>) -> Candidates {
         match &self.0 {

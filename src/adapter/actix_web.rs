@@ -27,7 +27,7 @@ use std::pin::Pin;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::{StatusCode, header::HeaderMap, header::HeaderValue};
+use actix_web::http::{StatusCode, header::HeaderMap, header::HeaderValue, uri::Authority};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 pub use crate::adapter::middleware::SessionMiddleware;
@@ -69,6 +69,10 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let exchange = self.layer.receive(&Head(&request));
+        if let Some(rejection) = exchange.refused() {
+            let response = request.into_response(rejection.error_response());
+            return Box::pin(ready(Ok(response)));
+        }
         let outer = request.extensions_mut().insert(exchange.pending());
         let response = self.inner.call(request);
         Box::pin(async move {
@@ -161,6 +165,10 @@ impl RequestHead for Head<'_> {
 
     fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
         self.0.headers().get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.0.uri().authority().map(Authority::as_str)
     }
 
     fn peer(&self) -> Option<IpAddr> {

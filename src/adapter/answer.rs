@@ -22,8 +22,8 @@ pub(super) fn apply<B: From<&'static str>>(
 }
 
 /// The rejection's status, sentence and headers.
-impl<B: From<&'static str>> From<Rejection> for Response<B> {
-    fn from(rejection: Rejection) -> Self {
+impl<B: From<&'static str>> From<&Rejection> for Response<B> {
+    fn from(rejection: &Rejection) -> Self {
         let mut response = sentence(rejection.status(), rejection.public_message());
         add_headers(rejection.headers(), response.headers_mut());
         response
@@ -33,7 +33,7 @@ impl<B: From<&'static str>> From<Rejection> for Response<B> {
 /// The same of an error alone.
 impl<B: From<&'static str>> From<Error> for Response<B> {
     fn from(error: Error) -> Self {
-        Rejection::from(error).into()
+        Self::from(&Rejection::from(error))
     }
 }
 

@@ -74,7 +74,7 @@ impl<T: SessionData, R: Requirement<T>, State: Sync> FromRequestParts<State> for
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        self.into()
+        Response::from(&self)
     }
 }
 

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{COOKIE, HeaderName, HeaderValue, VARY};
-use http::{HeaderMap, Method, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::effects::{Effects, Header, Mode};
 use crate::request::RequestHead;
@@ -13,6 +14,7 @@ use crate::request::RequestHead;
 /// The head of a request.
 pub(super) struct Head<'a> {
     pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
     pub(super) peer: Option<IpAddr>,
 }
@@ -29,6 +31,10 @@ impl RequestHead for Head<'_> {
             name => self.headers.get_all(name),
         };
         values.into_iter().map(HeaderValue::as_bytes)
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(Authority::as_str)
     }
 
     fn peer(&self) -> Option<IpAddr> {

@@ -68,6 +68,10 @@ where
         ctx: Ctx<'_, Self, St>,
     ) -> Result<WebResponse, Self::Error> {
         let exchange = self.layer.receive(&Head(&request));
+        if let Some(rejection) = exchange.refused() {
+            let response = answer(rejection);
+            return Ok(request.into_response(response));
+        }
         let outer = request.extensions_mut().insert(exchange.pending());
         let response = ctx.call(&self.inner, request).await;
         let outcome = exchange.finish().await;
@@ -97,6 +101,10 @@ impl<In> RequestHead for Head<'_, In> {
 
     fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
         self.0.headers().get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.0.uri().authority().map(|authority| authority.as_str())
     }
 
     fn peer(&self) -> Option<IpAddr> {
@@ -151,9 +159,7 @@ impl<T: SessionData, St> FromRequest<St> for PendingSession<T> {
 
 impl<St, Err> WebResponseError<St, Err> for Rejection {
     fn error_response(&self, _: &St) -> HttpResponse {
-        let mut response = sentence(self.status(), self.public_message());
-        add(self.headers(), response.headers_mut());
-        response
+        answer(self)
     }
 }
 
@@ -165,6 +171,12 @@ impl<St, Err> WebResponseError<St, Err> for Error {
 }
 
 /// Answers with a status and a sentence.
+fn answer(rejection: &Rejection) -> HttpResponse {
+    let mut response = sentence(rejection.status(), rejection.public_message());
+    add(rejection.headers(), response.headers_mut());
+    response
+}
+
 fn sentence(status: u16, text: &'static str) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::builder(status).content_type("text/plain; charset=utf-8").body(text)

@@ -65,9 +65,12 @@ impl<T: SessionData, S: Backend, E: Endpoint> Endpoint for SessionEndpoint<T, S,
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let (method, headers) = (request.method(), request.headers());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
-        let exchange = self.layer.receive(&Head { method, headers, peer });
+        let exchange = self.layer.receive(&Head { method, uri, headers, peer });
+        if let Some(rejection) = exchange.refused() {
+            return Ok(rejection.as_response());
+        }
         request.extensions_mut().insert(exchange.pending());
         let result = self.inner.call(request).await;
         let outcome = exchange.finish().await;

@@ -35,12 +35,13 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::{ContentType, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::Responder;
+use rocket::route::{self, Handler, Route};
 use rocket::{Build, Data, Ignite, Request, Response, Rocket, Sentinel};
 
 use crate::store::Backend;
 use crate::{
-    Error, Exchange, Guard, Mode, PendingSession, Rejection, RequestHead, Requirement, Session,
-    SessionData, SessionLayer,
+    Error, Exchange, Guard, Header, Mode, PendingSession, Rejection, RequestHead, Requirement,
+    Session, SessionData, SessionLayer,
 };
 
 /// Of two for the same data and kind of store, the one attached last counts.
@@ -53,7 +54,9 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> rocket::fairing::Result {
         let known = rocket.state::<Attached<T>>().is_some();
-        Ok(if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) })
+        let rocket = if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) };
+        let known = rocket.state::<Gate>().is_some();
+        Ok(if known { rocket } else { rocket.manage(Gate).mount("/", Gate::routes()) })
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
@@ -62,7 +65,15 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
             true => Vec::new(),
             false => request.cookies().iter().map(ToString::to_string).collect(),
         };
-        let exchange = self.receive(&Head { request, jar });
+        // Of HTTP/2, whose requests have no such field.
+        let host = match request.headers().contains("host") {
+            true => None,
+            false => request.host().map(ToString::to_string),
+        };
+        let exchange = self.receive(&Head { request, jar, host });
+        if let Some(rejection) = exchange.refused() {
+            *slot(request) = Some(Refused(Answer::of(rejection)));
+        }
         *slot(request) = Some(exchange.pending());
         *slot(request) = Some(exchange);
     }
@@ -146,6 +157,7 @@ impl<T: SessionData, R> Sentinel for Guard<T, R> {
 struct Head<'a, 'r> {
     request: &'a Request<'r>,
     jar: Vec<String>,
+    host: Option<String>,
 }
 
 impl RequestHead for Head<'_, '_> {
@@ -159,12 +171,43 @@ impl RequestHead for Head<'_, '_> {
         fields.map(str::as_bytes).chain(jar.iter().map(String::as_bytes))
     }
 
+    fn authority(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         self.request.remote().map(|peer| peer.ip())
     }
 }
 
 struct Attached<T>(PhantomData<fn() -> T>);
+
+/// A route before all others, for a fairing cannot answer. It lets pass what is not refused.
+#[derive(Clone)]
+struct Gate;
+
+/// The answer to a refused request.
+struct Refused(Answer);
+
+impl Gate {
+    fn routes() -> Vec<Route> {
+        use rocket::http::Method::{Connect, Delete, Get, Patch, Post, Put, Trace};
+        let methods = [Connect, Delete, Get, Patch, Post, Put, Trace];
+        methods.map(|method| Route::ranked(isize::MIN, method, "/<_..>", Self)).into()
+    }
+}
+
+#[rocket::async_trait]
+impl Handler for Gate {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> route::Outcome<'r> {
+        let Some(Refused(answer)) = slot(request).take() else {
+            return route::Outcome::Forward((data, Status::NotFound));
+        };
+        let status = Status::new(answer.status);
+        *slot(request) = Some(answer);
+        route::Outcome::Error(status)
+    }
+}
 
 impl<'r> Responder<'r, 'static> for Rejection {
     fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
@@ -186,12 +229,20 @@ struct Answer {
     headers: Vec<(String, String)>,
 }
 
+impl Answer {
+    fn of(rejection: &Rejection) -> Self {
+        let owned = |header: Header<'_>| (header.name.to_owned(), header.value.to_owned());
+        Self {
+            status: rejection.status(),
+            text: rejection.public_message(),
+            headers: rejection.headers().map(owned).collect(),
+        }
+    }
+}
+
 fn remember(request: &Request<'_>, rejection: Rejection) -> (Status, Rejection) {
-    let (status, text) = (rejection.status(), rejection.public_message());
-    let headers = rejection.headers();
-    let headers = headers.map(|header| (header.name.to_owned(), header.value.to_owned())).collect();
-    *slot(request) = Some(Answer { status, text, headers });
-    (Status::new(status), rejection)
+    *slot(request) = Some(Answer::of(&rejection));
+    (Status::new(rejection.status()), rejection)
 }
 
 /// The rejection that the response is made of, as far as rocket tells.

@@ -53,9 +53,14 @@ impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
         response: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        let (method, headers) = (request.method(), request.headers());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let peer = request.remote_addr().ip();
-        let exchange = self.receive(&Head { method, headers, peer });
+        let exchange = self.receive(&Head { method, uri, headers, peer });
+        if let Some(rejection) = exchange.refused() {
+            answer(rejection, response);
+            ctrl.skip_rest();
+            return;
+        }
         let outer = depot.get_typed::<PendingSession<T>>().ok().cloned();
         depot.insert_typed(exchange.pending());
         // Of those who are outside of the layer; it is empty as a rule.
@@ -118,10 +123,7 @@ static NO_FIELDS: Metadata = Metadata::new("");
 
 impl Scribe for Rejection {
     fn render(self, response: &mut Response) {
-        response.status_code(status(self.status())).body(self.public_message());
-        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, plain);
-        add_headers(self.headers(), response.headers_mut());
+        answer(&self, response);
     }
 }
 
@@ -130,4 +132,11 @@ impl Scribe for Error {
     fn render(self, response: &mut Response) {
         Rejection::from(self).render(response);
     }
+}
+
+fn answer(rejection: &Rejection, response: &mut Response) {
+    response.status_code(status(rejection.status())).body(rejection.public_message());
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    add_headers(rejection.headers(), response.headers_mut());
 }

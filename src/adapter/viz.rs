@@ -73,8 +73,11 @@ where
     type Output = Result<Response>;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let (method, headers) = (request.method(), request.headers());
-        let exchange = self.layer.receive(&Head { method, headers, peer: None });
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let exchange = self.layer.receive(&Head { method, uri, headers, peer: None });
+        if let Some(rejection) = exchange.refused() {
+            return Ok(answer(rejection));
+        }
         request.extensions_mut().insert(exchange.pending());
         let result = self.inner.call(request).await;
         let outcome = exchange.finish().await;

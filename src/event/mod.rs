@@ -5,6 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
 
+use crate::csrf::Refusal;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::verdict::{EndReason, Verdict};
@@ -59,6 +60,11 @@ pub enum Event<'a> {
         key: SessionKey,
         /// How many values both had changed; the later one was kept.
         overwritten: usize,
+    },
+    /// A request was refused, because another site has caused it. Nothing was loaded.
+    Refused {
+        /// By what that was seen.
+        why: Refusal,
     },
     /// Something a request did was not kept, or could not be loaded.
     Failed {

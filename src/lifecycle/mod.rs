@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use self::judge::Held;
 use crate::codec::Encoding;
+use crate::csrf::OriginCheck;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
 use crate::event::Observer;
@@ -51,6 +52,7 @@ pub(crate) struct Policy {
     pub(crate) remember_superseded: Duration,
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
+    pub(crate) origin_check: OriginCheck,
     pub(crate) pages: Pages,
 }
 
@@ -73,6 +75,7 @@ impl Default for Policy {
             clear_site_data: None,
             encoding: Encoding::default(),
             pages: Pages::default(),
+            origin_check: OriginCheck::new(),
         }
     }
 }
