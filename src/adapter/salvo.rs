@@ -32,6 +32,7 @@
 //! and every other [`Guard`] is an argument as [`Session`] is.
 
 use async_trait::async_trait;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use salvo_core::extract::{Extractible, Metadata};
 use salvo_core::{Depot, FlowCtrl, Handler, Request, Response, Scribe};
@@ -72,6 +73,10 @@ impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
             *response = Response::new();
             response.set_headers(headers);
             response.render(error);
+        } else if let Some(SentElsewhere(code)) = response.extensions.remove()
+            && response.status_code == Some(StatusCode::BAD_REQUEST)
+        {
+            response.status_code(code);
         }
         add_effects(outcome.effects, response.headers_mut());
         // Of another layer around this one, whose hoops may still have something to do.
@@ -119,6 +124,10 @@ impl<'ex, T: SessionData> Extractible<'ex> for PendingSession<T> {
     }
 }
 
+/// The status of a rejection that is a redirect: salvo makes a 400 of it if an argument fails so.
+#[derive(Clone)]
+struct SentElsewhere(StatusCode);
+
 static NO_FIELDS: Metadata = Metadata::new("");
 
 impl Scribe for Rejection {
@@ -139,4 +148,7 @@ fn answer(rejection: &Rejection, response: &mut Response) {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     add_headers(rejection.headers(), response.headers_mut());
+    if response.status_code.is_some_and(|code| code.is_redirection()) {
+        response.extensions.insert(SentElsewhere(status(rejection.status())));
+    }
 }
