@@ -89,6 +89,9 @@ pub enum Rejection {
     /// trust it.
     #[error("a request of another site was refused, {0}; see `SessionLayer::check_origin`")]
     CrossOrigin(Refusal),
+    /// The request's [token](crate::csrf::Token) is missing or none of this session's.
+    #[error("the request's token is none of this session's")]
+    CsrfToken,
 }
 
 const MISSING_LAYER: &str = "no SessionLayer of this data type is around the route: \
@@ -97,6 +100,9 @@ const MISSING_LAYER: &str = "no SessionLayer of this data type is around the rou
 const CROSS_ORIGIN: &str = "This request was made by a page of another site, and was refused. \
     Sites that may make such requests must be trusted by the server.";
 
+const CSRF_TOKEN: &str = "This form is out of date, because you have signed in or out since it was \
+    shown. Please reload the page and try again.";
+
 impl Rejection {
     /// Returns the HTTP status that tells the client what happened.
     #[must_use]
@@ -104,7 +110,7 @@ impl Rejection {
         match self {
             Self::MissingLayer => 500,
             Self::Failed(error) => error.status(),
-            Self::CrossOrigin(_) => 403,
+            Self::CrossOrigin(_) | Self::CsrfToken => 403,
         }
     }
 
@@ -116,6 +122,7 @@ impl Rejection {
             Self::MissingLayer => MISSING_LAYER,
             Self::Failed(error) => error.public_message(),
             Self::CrossOrigin(_) => CROSS_ORIGIN,
+            Self::CsrfToken => CSRF_TOKEN,
         }
     }
 }

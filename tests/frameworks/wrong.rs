@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ use axum::routing::any;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use typed_session::testing::adapter::{Setup, Story, Suite, TestStore};
-use typed_session::{Mode, PendingSession, SessionData, SessionLayer};
+use typed_session::{Mode, PendingSession, RequestHead, SessionData, SessionLayer};
 
 use crate::axum::{act, routes};
 
@@ -37,6 +38,9 @@ const CAUGHT: &[(Mistake, &[Story])] = &[
     (Mistake::ReadsEveryHeader, &[Story::OtherTransports]),
     (Mistake::ReadsOncePerConnection, &[Story::OneConnection]),
     (Mistake::KnowsNoSockets, &[Story::Socket, Story::SocketLogin]),
+    (Mistake::IgnoresRefusals, &[Story::OtherSites]),
+    (Mistake::RefusesAfterTheHandler, &[Story::OtherSites]),
+    (Mistake::KnowsNoHost, &[Story::OwnSite]),
     (Mistake::Replaces, &[Story::OwnHeaders, Story::TwoLayers]),
     (Mistake::Appends, &[Story::TwoLayers]),
     (Mistake::ForgetsVary, &[Story::Vary, Story::OwnHeaders, Story::TwoLayers]),
@@ -89,6 +93,12 @@ enum Mistake {
     /// Takes the first id of a connection for that of all its requests.
     ReadsOncePerConnection,
     KnowsNoSockets,
+    /// Lets the handler run for a request that another site has caused.
+    IgnoresRefusals,
+    /// .. and says no afterwards.
+    RefusesAfterTheHandler,
+    /// Shows a request without its host.
+    KnowsNoHost,
     /// Every header takes the place of those of its name.
     Replaces,
     /// No header takes the place of those of its name.
@@ -227,6 +237,33 @@ impl<T: SessionData> Wrong<T> {
     }
 }
 
+/// A request, as the adapter shows it.
+struct Head<'a> {
+    request: &'a Request,
+    /// The header that carries the id, and what the adapter has read of it.
+    name: &'a str,
+    fields: &'a [Vec<u8>],
+    mistake: Mistake,
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        let read = if name == self.name { self.fields } else { &[] };
+        let hidden = name == self.name || (name == "host" && self.mistake == Mistake::KnowsNoHost);
+        let others = self.request.headers().get_all(name).into_iter().filter(move |_| !hidden);
+        read.iter().map(Vec::as_slice).chain(others.map(HeaderValue::as_bytes))
+    }
+
+    fn authority(&self) -> Option<&str> {
+        let authority = self.request.uri().authority().map(Authority::as_str);
+        authority.filter(|_| self.mistake != Mistake::KnowsNoHost)
+    }
+}
+
 /// What a cookie jar makes of a `Cookie` header: one cookie of each name.
 fn one_of_each_name(fields: &[Vec<u8>], last: bool) -> Vec<Vec<u8>> {
     let mut jar = HashMap::new();
@@ -264,7 +301,28 @@ async fn around<T: SessionData>(
 
     let fields = wrong.read(&request);
     let open = || wrong.layer.open(fields.iter().map(Vec::as_slice));
-    let mut exchange = open();
+    let name = wrong.layer.request_header();
+    let mut exchange =
+        wrong.layer.receive(&Head { request: &request, name, fields: &fields, mistake });
+    let refusal = exchange.refused().map(|rejection| {
+        let status = StatusCode::from_u16(rejection.status()).unwrap();
+        (status, rejection.public_message()).into_response()
+    });
+    match (refusal, mistake) {
+        (None, _) | (Some(_), Mistake::IgnoresRefusals) => {}
+        (Some(refusal), Mistake::RefusesAfterTheHandler) => {
+            request.extensions_mut().insert(exchange.pending());
+            drop(next.run(request).await);
+            drop(exchange.finish().await);
+            return refusal;
+        }
+        (Some(refusal), _) => {
+            if mistake == Mistake::LeaksWhatIsDropped {
+                wrong.permits.add_permits(1);
+            }
+            return refusal;
+        }
+    }
     let pending = exchange.pending();
     request.extensions_mut().insert(pending.clone());
     if mistake == Mistake::LoadsEagerly {
