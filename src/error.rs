@@ -100,6 +100,9 @@ pub enum Rejection {
     /// trust it.
     #[error("a request of another site was refused, {0}; see `SessionLayer::check_origin`")]
     CrossOrigin(Refusal),
+    /// The request's [token](crate::csrf::Token) is missing or none of this session's.
+    #[error("the request's token is none of this session's")]
+    CsrfToken,
 }
 
 const MISSING_LAYER: &str = "no SessionLayer of this data type is around the route: \
@@ -107,6 +110,9 @@ const MISSING_LAYER: &str = "no SessionLayer of this data type is around the rou
 
 const CROSS_ORIGIN: &str = "This request was made by a page of another site, and was refused. \
     Sites that may make such requests must be trusted by the server.";
+
+const CSRF_TOKEN: &str = "This form is out of date, because you have signed in or out since it was \
+    shown. Please reload the page and try again.";
 
 impl Rejection {
     /// Returns the HTTP status that tells the client what happened.
@@ -116,7 +122,7 @@ impl Rejection {
             Self::MissingLayer => 500,
             Self::Failed(error) => error.status(),
             Self::Refused(refused) => refused.status(),
-            Self::CrossOrigin(_) => 403,
+            Self::CrossOrigin(_) | Self::CsrfToken => 403,
         }
     }
 
@@ -129,6 +135,7 @@ impl Rejection {
             Self::Failed(error) => error.public_message(),
             Self::Refused(refused) => refused.public_message(),
             Self::CrossOrigin(_) => CROSS_ORIGIN,
+            Self::CsrfToken => CSRF_TOKEN,
         }
     }
 
@@ -146,7 +153,7 @@ impl Rejection {
     /// cookie or a header of one's own there is no registered scheme to name.
     pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
         let refused = match self {
-            Self::MissingLayer | Self::Failed(_) | Self::CrossOrigin(_) => None,
+            Self::MissingLayer | Self::Failed(_) | Self::CrossOrigin(_) | Self::CsrfToken => None,
             Self::Refused(refused) => Some(refused),
         };
         let headers = refused.map(Refused::headers).into_iter().flatten();

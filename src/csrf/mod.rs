@@ -13,5 +13,8 @@
 //! [The manual](crate::manual::cross_site_requests) says when which is needed.
 
 pub use self::origin::{OriginCheck, OriginError, Refusal};
+pub(crate) use self::token::is_good;
+pub use self::token::{FIELD, HEADER, Token, find};
 
 mod origin;
+mod token;

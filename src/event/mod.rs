@@ -66,6 +66,12 @@ pub enum Event<'a> {
         /// By what that was seen.
         why: Refusal,
     },
+    /// A request's [token](crate::csrf::Token) was none of its session's: a forged request, or a form
+    /// that is out of date.
+    ForgedToken {
+        /// The session's key, if there is one.
+        key: Option<SessionKey>,
+    },
     /// Something a request did was not kept, or could not be loaded.
     Failed {
         /// The session's key, if there is one yet.

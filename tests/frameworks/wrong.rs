@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -37,6 +38,9 @@ const CAUGHT: &[(Mistake, &[Story])] = &[
     (Mistake::ReadsEveryHeader, &[Story::OtherTransports]),
     (Mistake::ReadsOncePerConnection, &[Story::OneConnection]),
     (Mistake::KnowsNoSockets, &[Story::Socket, Story::SocketLogin]),
+    (Mistake::IgnoresRefusals, &[Story::OtherSites]),
+    (Mistake::RefusesAfterTheHandler, &[Story::OtherSites]),
+    (Mistake::KnowsNoHost, &[Story::OwnSite]),
     (Mistake::Replaces, &[Story::OwnHeaders, Story::TwoLayers]),
     (Mistake::Appends, &[Story::TwoLayers]),
     (Mistake::ForgetsVary, &[Story::Vary, Story::OwnHeaders, Story::TwoLayers]),
@@ -92,6 +96,12 @@ enum Mistake {
     /// Takes the first id of a connection for that of all its requests.
     ReadsOncePerConnection,
     KnowsNoSockets,
+    /// Lets the handler run for a request that another site has caused.
+    IgnoresRefusals,
+    /// .. and says no afterwards.
+    RefusesAfterTheHandler,
+    /// Shows a request without its host.
+    KnowsNoHost,
     /// Every header takes the place of those of its name.
     Replaces,
     /// No header takes the place of those of its name.
@@ -238,14 +248,16 @@ impl<T: SessionData> Wrong<T> {
 /// What the layer is shown of a request.
 struct Head<'a> {
     request: Request<()>,
+    /// The header that carries the id, and what the mistake has read of it.
     name: &'a str,
-    /// Of that name, as the mistake has read them.
     fields: Vec<Vec<u8>>,
+    mistake: Mistake,
 }
 
 fn head_of(request: &Request) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
     *head.headers_mut() = request.headers().clone();
     head
 }
@@ -257,8 +269,14 @@ impl RequestHead for Head<'_> {
 
     fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
         let read = if name == self.name { &*self.fields } else { &[] };
-        let others = self.request.headers().get_all(name).iter().filter(move |_| name != self.name);
+        let hidden = name == self.name || (name == "host" && self.mistake == Mistake::KnowsNoHost);
+        let others = self.request.headers().get_all(name).iter().filter(move |_| !hidden);
         read.iter().map(Vec::as_slice).chain(others.map(HeaderValue::as_bytes))
+    }
+
+    fn authority(&self) -> Option<&str> {
+        let authority = self.request.uri().authority().map(Authority::as_str);
+        authority.filter(|_| self.mistake != Mistake::KnowsNoHost)
     }
 }
 
@@ -298,12 +316,32 @@ async fn around<T: SessionData>(
         .then(|| Arc::clone(&wrong.permits).try_acquire_owned());
 
     let fields = wrong.read(&request);
-    let head = Head { request: head_of(&request), name: wrong.layer.request_header(), fields };
+    let name = wrong.layer.request_header();
+    let head = Head { request: head_of(&request), name, fields, mistake };
     let open = || match mistake {
         Mistake::ShowsNoHead => wrong.layer.open(head.fields.iter().map(Vec::as_slice)),
         _ => wrong.layer.receive(&head),
     };
     let mut exchange = open();
+    let refusal = exchange.refused().map(|rejection| {
+        let status = StatusCode::from_u16(rejection.status()).unwrap();
+        (status, rejection.public_message()).into_response()
+    });
+    match (refusal, mistake) {
+        (None, _) | (Some(_), Mistake::IgnoresRefusals) => {}
+        (Some(refusal), Mistake::RefusesAfterTheHandler) => {
+            request.extensions_mut().insert(exchange.pending());
+            drop(next.run(request).await);
+            drop(exchange.finish().await);
+            return refusal;
+        }
+        (Some(refusal), _) => {
+            if mistake == Mistake::LeaksWhatIsDropped {
+                wrong.permits.add_permits(1);
+            }
+            return refusal;
+        }
+    }
     let pending = exchange.pending();
     request.extensions_mut().insert(pending.clone());
     if mistake == Mistake::LoadsEagerly {

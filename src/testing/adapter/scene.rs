@@ -109,6 +109,10 @@ impl Scene {
         }
     }
 
+    pub(super) const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }

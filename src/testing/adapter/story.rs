@@ -34,6 +34,8 @@ stories! {
     Bytes: "Bytes of other cookies that are no UTF-8 do no harm.",
     LongFields: "A `Cookie` field of 64 KiB is read, or the request is refused; the next request works.",
     OtherTransports: "An id is accepted by the transport that the layer was set to, and by no other.",
+    OtherSites: "A request that another site has caused is a 403, whose handler does not run, if a browser adds the id by itself.",
+    OwnSite: "A request that the site itself has caused is handled, and one that only reads, whoever has caused it.",
     OwnHeaders: "The handler's own `Set-Cookie` and `Vary` stay.",
     NoStore: "With every new id goes `Cache-Control: no-store`.",
     Vary: "A response that was made of the session has a `Vary` with the header that carries the id, also if it only reads.",

@@ -9,6 +9,7 @@ mod fields;
 mod guards;
 mod layers;
 mod life;
+mod origins;
 mod parallel;
 mod responses;
 mod sockets;
@@ -40,6 +41,8 @@ pub(super) async fn tell(scene: &Scene, story: Story) -> Check {
         Story::Stream => responses::stream(scene).await,
         Story::CommittedStream => responses::committed_stream(scene).await,
         Story::TwoLayers => layers::two(scene).await,
+        Story::OtherSites => origins::others(scene).await,
+        Story::OwnSite => origins::own(scene).await,
         Story::Nested => layers::nested(scene).await,
         Story::MissingLayer => layers::missing(scene).await,
         Story::OutageOfLoad => failures::outage_of_load(scene).await,
