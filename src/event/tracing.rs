@@ -42,6 +42,9 @@ impl Observer for TracingObserver {
             Event::Conflict { key, overwritten } => {
                 warn!(target: TARGET, %key, overwritten, "session changes merged, some overwritten");
             }
+            Event::Withheld => {
+                debug!(target: TARGET, "session changes withheld: there is no consent");
+            }
             Event::Failed { key: Some(key), error } => {
                 error!(target: TARGET, %key, error = *error as &(dyn std::error::Error + 'static), "session failed");
             }

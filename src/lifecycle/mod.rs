@@ -36,6 +36,8 @@ pub(crate) struct Context<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) entropy: &'a dyn Entropy,
     pub(crate) observer: &'a dyn Observer,
+    /// It is the request's last commit: what it says goes to no handler.
+    pub(crate) finishing: bool,
     /// By how much a revision grows; random, though no secret.
     pub(crate) step: u32,
 }
@@ -51,6 +53,7 @@ pub(crate) struct Policy {
     pub(crate) remember_superseded: Duration,
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
+    pub(crate) requires_consent: bool,
 }
 
 impl Default for Policy {
@@ -64,6 +67,7 @@ impl Default for Policy {
             remember_superseded: Duration::from_secs(2 * 60),
             clear_site_data: None,
             encoding: Encoding::default(),
+            requires_consent: false,
         }
     }
 }

@@ -1,0 +1,1 @@
+//! The clauses that the core itself answers for.
