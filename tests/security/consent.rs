@@ -141,6 +141,24 @@ fn to_withdraw_is_to_end_the_session() {
 }
 
 #[test]
+fn consent_of_a_request_ends_with_the_session_that_it_was_given_for() {
+    let world = world();
+    let browser = world.browser();
+    let (has, answer) = world.visit(&browser, async |session| {
+        session.give_consent();
+        session.commit().await.unwrap();
+        session.end();
+        session.update(|shop| shop.note = "good bye".into());
+        session.has_consent()
+    });
+    answer.is_fine();
+    assert!(!has);
+    assert_eq!((answer.calls.insert, answer.calls.replace), (1, 1));
+    assert_eq!(browser.cookie_header(URL), None);
+    assert_eq!(world.events.names(), ["Created", "Ended", "Withheld"]);
+}
+
+#[test]
 fn consent_goes_with_a_session_that_expires() {
     let world = world();
     let browser = world.browser();
