@@ -19,7 +19,9 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
             match job {
                 // Nothing is judged before the record is there: any time will do.
                 Job::Load => machine.start_load(&self.context(job, inner, inner.arrived)),
-                Job::Commit => machine.start_commit(&self.context(job, inner, self.clock.now())),
+                Job::Commit | Job::Finish => {
+                    machine.start_commit(&self.context(job, inner, self.clock.now()))
+                }
                 Job::Attempt { first } => {
                     machine.start_attempt(first, &self.context(job, inner, self.clock.now()))
                 }
@@ -54,10 +56,11 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
             policy: &self.policy,
             entropy: &*self.entropy,
             observer: &*self.observer,
+            finishing: job == Job::Finish,
             step: match job {
                 // It makes no revision, and all threads share the counter.
                 Job::Load => 0,
-                Job::Commit | Job::Attempt { .. } => self.step(now),
+                Job::Commit | Job::Finish | Job::Attempt { .. } => self.step(now),
             },
         }
     }

@@ -42,6 +42,14 @@ pub enum Error {
     /// nothing was stored.
     #[error("who changed the session panicked half way, so nothing was kept")]
     Torn,
+    /// The layer [requires consent](crate::SessionLayer::require_consent), there is none, and to
+    /// drop this change in silence would be wrong: it was a login, or a handler asked that it be
+    /// stored now. Call [`Session::give_consent`](crate::Session::give_consent) first, or ask
+    /// [`Session::has_consent`](crate::Session::has_consent).
+    #[error(
+        "nothing was stored: the layer requires consent, and `Session::give_consent` was not called"
+    )]
+    NoConsent,
 }
 
 impl Error {
@@ -59,7 +67,7 @@ impl Error {
             },
             Self::Entropy(_) => 503,
             Self::Lost(_) | Self::Conflict => 409,
-            Self::Encode(_) | Self::Switch | Self::Torn => 500,
+            Self::Encode(_) | Self::Switch | Self::Torn | Self::NoConsent => 500,
         }
     }
 

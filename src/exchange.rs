@@ -95,7 +95,7 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
 
     async fn finish_later(self) -> Outcome {
         let _turn = self.inner.turn.lock().await;
-        let error = self.shared.run(&self.inner, Job::Commit).await.err();
+        let error = self.shared.run(&self.inner, Job::Finish).await.err();
         Outcome { effects: self.inner.machine().take_effects(), error }
     }
 }

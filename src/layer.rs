@@ -1,5 +1,6 @@
 //! The layer: the store and the configuration.
 
+use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::exchange::Exchange;
 use crate::lifecycle::{Pages, Policy, Rotation};
 use crate::lifetime::Lifetime;
 use crate::request::{RequestHead, navigates};
+use crate::policy::Declared;
 use crate::session::Inner;
 use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -37,6 +39,7 @@ use crate::transport::Transport;
 /// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
 /// | [`check_origin`](Self::check_origin) | a change by another site's request is refused | no browser of today is refused by mistake, and `SameSite` alone does not tell subdomains apart |
 /// | [`rotation`](Self::rotation) | off | the id changes at login anyway |
+/// | [`require_consent`](Self::require_consent) | not required | whether a visitor must be asked is a question of law, and of what is stored |
 /// | [`encoding`](Self::encoding) | JSON | readable, and a new field needs no migration |
 /// | [`login_page`](Self::login_page) | none: 401 | a program understands it, and a browser needs a page of yours |
 ///
@@ -48,6 +51,7 @@ pub struct SessionLayer<T, S> {
 pub(crate) struct Shared<T, S> {
     pub(crate) store: Arc<S>,
     pub(crate) policy: Policy,
+    pub(crate) declared: Declared,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
@@ -68,6 +72,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
             shared: Arc::new(Shared {
                 store: Arc::new(store),
                 policy: Policy::default(),
+                declared: Declared::default(),
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
                 observer: Arc::new(()),
@@ -198,6 +203,54 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
+    /// Stores and sends nothing for a visitor who has not agreed to it: no session is created
+    /// before a handler has called [`Session::give_consent`](crate::Session::give_consent).
+    ///
+    /// For those who may set no cookie before consent. Until then handlers read and change data as
+    /// ever; when the request ends it is dropped, which is an [`Event::Withheld`] and no error. What
+    /// must not be dropped is refused instead, with [`Error::NoConsent`](crate::Error::NoConsent):
+    ///
+    /// | without consent | what comes of it |
+    /// | --- | --- |
+    /// | a change of data, `establish` | dropped at the end of the request |
+    /// | a login: data with a subject | 500. A login that is silently none would be worse |
+    /// | `commit` or `transact`, if there is something to store | an error, for the handler to see |
+    ///
+    /// A cookie that a login needs is, in the law of the EU, strictly necessary for a service that
+    /// the user has asked for (Directive 2002/58/EC, article 5(3)), and needs no consent. Whether
+    /// it is so for yours, you know: if it is, call `give_consent` in the handler of the login.
+    ///
+    /// Sessions that exist are taken for consent given, those too that were made before this was
+    /// set. With a session that expires or ends, its consent is gone.
+    ///
+    /// ```
+    /// # use typed_session::{SessionData, SessionLayer, store::MemoryStore};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Visits { count: u64 }
+    /// # impl SessionData for Visits {}
+    /// # futures_executor::block_on(async {
+    /// let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new()).require_consent();
+    ///
+    /// let visit = async |agrees| {
+    ///     let exchange = sessions.open([]);
+    ///     let session = exchange.session().await?;
+    ///     session.update(|visits| visits.count += 1);
+    ///     if agrees {
+    ///         session.give_consent();
+    ///     }
+    ///     Ok::<_, typed_session::Error>(exchange.finish().await.effects)
+    /// };
+    /// assert!(visit(false).await?.set_cookie().is_none());
+    /// assert!(visit(true).await?.set_cookie().is_some());
+    /// # Ok::<(), typed_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn require_consent(mut self) -> Self {
+        self.policy().requires_consent = true;
+        self
+    }
+
     /// Sets how new data is written. Old data is read as what it is.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
@@ -214,14 +267,16 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
 
     /// Sets the random source of the ids. They are as unguessable as it is.
     #[must_use]
-    pub fn dangerous_entropy(mut self, entropy: impl Entropy) -> Self {
+    pub fn dangerous_entropy<E: Entropy>(mut self, entropy: E) -> Self {
+        self.settings().declared.own_entropy = TypeId::of::<E>() != TypeId::of::<SystemEntropy>();
         self.settings().entropy = Arc::new(entropy);
         self
     }
 
     /// Sets who is told what happens; a pair of observers is one.
     #[must_use]
-    pub fn observer(mut self, observer: impl Observer) -> Self {
+    pub fn observer<O: Observer>(mut self, observer: O) -> Self {
+        self.settings().declared.is_observed = TypeId::of::<O>() != TypeId::of::<()>();
         self.settings().observer = Arc::new(observer);
         self
     }
@@ -248,7 +303,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         &mut self.settings().policy
     }
 
-    fn settings(&mut self) -> &mut Shared<T, S> {
+    pub(crate) fn settings(&mut self) -> &mut Shared<T, S> {
         Arc::make_mut(&mut self.shared)
     }
 
@@ -379,6 +434,7 @@ impl<T, S> Clone for Shared<T, S> {
         Self {
             store: Arc::clone(&self.store),
             policy: self.policy.clone(),
+            declared: self.declared.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             observer: Arc::clone(&self.observer),

@@ -65,6 +65,8 @@
 //! | know why there is no session | [`Session::verdict`], [`Verdict`] |
 //! | log a user out everywhere, or one session from outside | [`SessionLayer::end_all`], [`SessionLayer::end`] |
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
+//! | write down the rules of your sessions, and hold them to OWASP ASVS in a test | [`SessionLayer::audit`], [`policy`] |
+//! | set no cookie before the visitor agrees | [`SessionLayer::require_consent`], [`Session::give_consent`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
 //! | read how it is done, or move here from another library | [`manual`] |
@@ -187,6 +189,7 @@ pub mod cookie;
 pub use crate::layer::{ClearSiteData, SessionLayer};
 pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
+pub mod policy;
 pub use crate::transport::{Transport, TransportError};
 
 // What keeps requests of other sites out, and messages for the next page.

@@ -57,6 +57,32 @@ impl Lifetime {
         Self { idle, absolute, cookie: CookieLifetime::BrowserSession }
     }
 
+    /// The longest limits of NIST SP 800-63B-4 at AAL1: 30 days absolute (section 2.1.3).
+    ///
+    /// An idle limit is not required there, so the absolute one is all there is. OWASP ASVS 5.0,
+    /// 7.3.1, wants one from level 2 on: `Lifetime::new(idle, Lifetime::nist_aal1().absolute())`.
+    #[must_use]
+    pub const fn nist_aal1() -> Self {
+        Self::new(Duration::from_secs(30 * 24 * 60 * 60), Duration::from_secs(30 * 24 * 60 * 60))
+    }
+
+    /// The longest limits of NIST SP 800-63B-4 at AAL2: 1 hour idle, 24 hours absolute (section
+    /// 2.2.3). It is the default.
+    #[must_use]
+    pub const fn nist_aal2() -> Self {
+        Self::new(Duration::from_secs(60 * 60), Duration::from_secs(24 * 60 * 60))
+    }
+
+    /// The longest limits of NIST SP 800-63B-4 at AAL3: 15 minutes idle, 12 hours absolute (section
+    /// 2.3.3).
+    ///
+    /// The guideline puts an assurance level together of much more than limits; what is said here is
+    /// on limits alone. Its words are "shall" for the 12 hours, and "should" for all the others.
+    #[must_use]
+    pub const fn nist_aal3() -> Self {
+        Self::new(Duration::from_secs(15 * 60), Duration::from_secs(12 * 60 * 60))
+    }
+
     /// Makes the cookie outlive the browser.
     ///
     /// Without a cookie, by another [`Transport`](crate::Transport), it changes
@@ -88,7 +114,7 @@ impl Lifetime {
 
 impl Default for Lifetime {
     fn default() -> Self {
-        Self::new(Duration::from_secs(60 * 60), Duration::from_secs(24 * 60 * 60))
+        Self::nist_aal2()
     }
 }
 

@@ -88,10 +88,13 @@ pub(crate) struct World<'a> {
 }
 
 /// What the store is needed for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Job {
     Load,
+    /// A commit that the handler asks for.
     Commit,
+    /// The one at the end of the request.
+    Finish,
     /// Try what a transaction has staged; for the first time or again.
     Attempt {
         first: bool,
@@ -269,7 +272,7 @@ impl<T: SessionData> Session<T> {
     /// # Errors
     ///
     /// That the change was not stored: the store failed, the session was ended
-    /// or superseded meanwhile, or other requests were quicker hundreds of times
+    /// or superseded meanwhile, there is [no consent](Error::NoConsent) to store one, or other requests were quicker hundreds of times
     /// in a row.
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         // Held throughout, lest two clones of this session both start from one copy.
@@ -381,6 +384,36 @@ impl<T: SessionData> Session<T> {
         Err(Rejection::CsrfToken)
     }
 
+    /// Notes that the user allows to be remembered, and creates the session at the commit.
+    ///
+    /// It is for layers that [require consent](crate::SessionLayer::require_consent), and is kept
+    /// by the session itself: one that exists means that consent was given, and to withdraw it is
+    /// to [`end`](Self::end) the session. What this request has changed before is stored as well.
+    /// After an `end` in the same request it has to be given anew.
+    ///
+    /// ```
+    /// # use typed_session::{Session, SessionData};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Shop { basket: Vec<String> }
+    /// # impl SessionData for Shop {}
+    /// async fn cookie_banner(session: Session<Shop>, answer: String) {
+    ///     match answer.as_str() {
+    ///         "yes" => session.give_consent(),
+    ///         _ => session.end(), // nothing, if there is no session
+    ///     }
+    /// }
+    /// ```
+    pub fn give_consent(&self) {
+        self.0.machine().give_consent();
+    }
+
+    /// Tells whether what is written may be stored: there is a session, consent was given in this
+    /// request, or the layer requires none.
+    #[must_use]
+    pub fn has_consent(&self) -> bool {
+        !self.0.driver.world().policy.requires_consent || self.0.machine().has_consent()
+    }
+
     /// Sets how long this session lives, and whether its cookie outlives the
     /// browser: "stay signed in". It is kept in the session's record.
     ///
@@ -399,7 +432,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// That a change was not stored, and why. What was stored before stays.
+    /// That a change was not stored, and why; also that there is
+    /// [no consent](Error::NoConsent) to store any. What was stored before stays.
     pub async fn commit(&self) -> Result<(), Error> {
         let _turn = self.0.turn.lock().await;
         self.0.driver.drive(&self.0, Job::Commit).await.map(drop)

@@ -120,6 +120,14 @@ impl Transport {
         matches!(self.0, Kind::Bearer)
     }
 
+    /// The cookie's policy, if it is one.
+    pub(crate) const fn cookie_policy(&self) -> Option<&CookiePolicy> {
+        match &self.0 {
+            Kind::Cookie(policy) => Some(policy),
+            Kind::Bearer | Kind::Header(_) => None,
+        }
+    }
+
     /// Tells whether the client is told how long the id is good, and so must be told again.
     pub(crate) const fn has_max_age(&self) -> bool {
         match self.0 {

@@ -72,6 +72,9 @@ pub enum Event<'a> {
         /// The session's key, if there is one.
         key: Option<SessionKey>,
     },
+    /// A visitor's first change was dropped, because the layer
+    /// [requires consent](crate::SessionLayer::require_consent) and there is none.
+    Withheld,
     /// Something a request did was not kept, or could not be loaded.
     Failed {
         /// The session's key, if there is one yet.

@@ -51,6 +51,9 @@ impl Observer for TracingObserver {
             Event::ForgedToken { key: None } => {
                 warn!(target: TARGET, key = NONE, "token of a form refused");
             }
+            Event::Withheld => {
+                debug!(target: TARGET, "session changes withheld: there is no consent");
+            }
             Event::Failed { key: Some(key), error } => {
                 error!(target: TARGET, %key, error = *error as &(dyn std::error::Error + 'static), "session failed");
             }

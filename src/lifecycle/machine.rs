@@ -292,6 +292,19 @@ impl<T: SessionData> Machine<T> {
         }
     }
 
+    /// Notes that the user allows to be remembered, which is itself to be remembered.
+    pub(crate) fn give_consent(&mut self) {
+        self.establish();
+        if let Some(loaded) = self.loaded_mut() {
+            loaded.wishes.consent = true;
+        }
+    }
+
+    /// Tells whether the user allows to be remembered: by word, or by a session that is there.
+    pub(crate) fn has_consent(&self) -> bool {
+        self.loaded().is_some_and(|loaded| loaded.held.is_some() || loaded.wishes.consent)
+    }
+
     pub(crate) fn rotate(&mut self, rotate: Rotate) {
         if let Some(loaded) = self.loaded_mut() {
             let earlier = loaded.wishes.rotate.map(|(_, rotate)| rotate);

@@ -37,6 +37,8 @@ pub(crate) struct Context<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) entropy: &'a dyn Entropy,
     pub(crate) observer: &'a dyn Observer,
+    /// It is the request's last commit: what it says goes to no handler.
+    pub(crate) finishing: bool,
     /// By how much a revision grows; random, though no secret.
     pub(crate) step: u32,
 }
@@ -54,6 +56,7 @@ pub(crate) struct Policy {
     pub(crate) encoding: Encoding,
     pub(crate) origin_check: OriginCheck,
     pub(crate) pages: Pages,
+    pub(crate) requires_consent: bool,
 }
 
 /// Where browsers are sent that may not go on, if anywhere.
@@ -76,6 +79,7 @@ impl Default for Policy {
             encoding: Encoding::default(),
             pages: Pages::default(),
             origin_check: OriginCheck::new(),
+            requires_consent: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::codec::Encoding;
 use crate::data::SessionData;
 use crate::envelope::{Ids, Live, Successor};
 use crate::error::Error;
-use crate::event::RotationCause;
+use crate::event::{Event, RotationCause};
 use crate::id::{SessionId, SessionKey};
 use crate::lifetime::CookieLifetime;
 use crate::merge;
@@ -292,6 +292,15 @@ pub(super) fn create<T: SessionData>(
         // Invariant: no id, so that this late response cannot overwrite that of
         // a login.
         return Err(Error::Lost(verdict));
+    }
+    if policy.requires_consent && !wishes.consent {
+        // Only what nobody was told is stored may be dropped, and a login never: a user who
+        // logs in and is not logged in is the worst that can come of it.
+        if is_staged || !cx.finishing || data.subject().is_some() {
+            return Err(Error::NoConsent);
+        }
+        cx.observer.event(&Event::Withheld);
+        return Ok(Planned::Nothing { offer: None });
     }
     let id = match id {
         Some(id) => id,

@@ -13,6 +13,8 @@ pub(super) struct Wishes {
     pub(super) lifetime: Option<(u64, Lifetime)>,
     /// The subject that the data was already made fit for, on its way to the store.
     pub(super) switched: Option<Subject>,
+    /// The user allows to be remembered.
+    pub(super) consent: bool,
     /// There is to be a session, whatever its data is.
     pub(super) establish: bool,
     /// A change panicked half way.

@@ -13,6 +13,7 @@
 //! | whoever suspects a race | [`schedule::Explorer`]: every interleaving of a few futures; [`Yielding`]: a store with await points |
 //! | whoever counts store calls | [`Spy`] |
 //! | whoever asks what an outage does | [`Faulty`] |
+//! | whoever answers for an application | [`assert_asvs`]: the settings of its sessions, held to OWASP ASVS |
 //! | whoever tells a story | [`browser::Browser`]: a cookie jar that obeys the rules of browsers |
 //! | time and randomness | [`ManualClock`], [`SeededEntropy`] |
 
@@ -25,6 +26,7 @@ pub mod proxy;
 pub mod schedule;
 pub mod wrong;
 
+pub use self::asvs::assert_asvs;
 pub use self::clock::ManualClock;
 pub use self::entropy::SeededEntropy;
 pub use self::faulty::{Faults, Faulty, When};
@@ -33,6 +35,7 @@ pub use self::spy::{Calls, Spied, Spy};
 pub use self::verb::Verb;
 pub use self::yielding::{Yielding, Yields};
 
+mod asvs;
 mod clock;
 mod entropy;
 mod faulty;

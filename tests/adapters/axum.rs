@@ -203,3 +203,24 @@ async fn no_event_carries_more_of_an_id_than_its_key() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_site_that_requires_consent_sets_no_cookie_before_it() {
+    let routes = routes().route("/agree", post(async |s: Session<Shop>| s.give_consent()));
+    let app = app_with(routes, SessionLayer::require_consent);
+    let visit = app.call("POST", "/visit", None).await;
+    assert_eq!(visit.status(), StatusCode::OK);
+    assert_eq!(cookie(&visit), None);
+    assert_eq!(visit.headers()[header::VARY], "Cookie");
+
+    let login = app.call("POST", "/login", None).await;
+    assert_eq!(login.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(cookie(&login), None);
+    assert_eq!(login.headers()[header::CACHE_CONTROL], "no-store");
+
+    let agreed = app.call("POST", "/agree", None).await;
+    assert_eq!(agreed.status(), StatusCode::OK);
+    let cookie = cookie(&agreed).unwrap();
+    assert_eq!(app.post("/visit", &cookie).await.status(), StatusCode::OK);
+    assert_eq!(text(app.get("/read", &cookie).await).await, "1");
+}

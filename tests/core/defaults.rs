@@ -59,6 +59,7 @@ const LINES: &[(&str, &str, Option<Code>)] = &[
     ("[`clear_site_data`]", "nothing", code!("lifecycle/mod.rs", "clear_site_data: None,")),
     ("ids tried of one request", "5", code!("candidates.rs", "AT_MOST: usize = 5;")),
     ("superseded ids remembered of one session", "8", code!("envelope.rs", "MAX_DEAD: usize = 8;")),
+    ("[`require_consent`]", "not required", code!("lifecycle/mod.rs", "requires_consent: false,")),
     ("longest name and value of a cookie", "4096 octets", None),
     ("[`encoding`]", "JSON", None),
     ("[`SessionData::VERSION`]", "0", None),

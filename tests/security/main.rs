@@ -5,6 +5,8 @@
 
 mod abuse;
 mod attacks;
+mod clauses;
+mod consent;
 mod csrf;
 mod devices;
 mod guards;
