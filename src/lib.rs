@@ -202,7 +202,8 @@ pub mod store;
 pub use crate::id::{ParseKeyError, SessionId, SessionKey};
 pub use crate::record::{Body, Record, Revision};
 
-// The keys of what is signed or encrypted.
+// How ids are written, and the keys of what is signed or encrypted.
+pub use crate::id_form::IdForm;
 pub use crate::keys::{KeyError, KeyId, KeyRing};
 
 // Time and randomness, which are arguments everywhere else.
@@ -235,6 +236,7 @@ mod exchange;
 #[cfg(test)]
 mod golden;
 mod id;
+mod id_form;
 mod keys;
 mod layer;
 mod lifecycle;

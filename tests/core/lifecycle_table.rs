@@ -1,12 +1,12 @@
 //! What each request costs and causes: one row a line.
 
-use typed_session::store::ErrorKind;
+use typed_session::store::{ErrorKind, Store as _};
 use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, Verb, When};
-use typed_session::{ClearSiteData, Lifetime, Rotation, Session};
+use typed_session::{ClearSiteData, Lifetime, Rotation, Session, Timestamp};
 
-use super::world::{Answer, DAY, HOUR, MINUTE, SECOND, Shop, URL, Way, World};
+use super::world::{Answer, DAY, Form, HOUR, MINUTE, SECOND, Shop, URL, Way, World, keys};
 
 /// A row of the table.
 struct Row {
@@ -141,13 +141,15 @@ const TABLE: &[Row] = &[
 fn every_request_costs_and_causes_what_the_table_says() {
     for row in TABLE {
         let name = format!("{:?} and {:?}", row.cookie, row.handler);
-        for way in Way::ALL {
-            let stage = Stage::set(row.cookie, way);
+        for (way, form) in
+            Way::ALL.iter().flat_map(|way| Form::ALL.iter().map(|form| (*way, *form)))
+        {
+            let stage = Stage::set(row.cookie, way, form);
             let (calls, status, answer) = stage.play(row.handler);
             let (costs, causes) = row.by(way);
-            assert_eq!(calls, costs, "{way:?}, {name}: store calls");
-            assert_eq!(status, row.status, "{way:?}, {name}: status");
-            assert_eq!(stage.effects(&answer), causes, "{way:?}, {name}: effects");
+            assert_eq!(calls, costs, "{way:?}, {form:?}, {name}: store calls");
+            assert_eq!(status, row.status, "{way:?}, {form:?}, {name}: status");
+            assert_eq!(stage.effects(&answer), causes, "{way:?}, {form:?}, {name}: effects");
         }
     }
 }
@@ -172,7 +174,7 @@ impl Row {
 fn a_verb_that_fails_costs_the_row_no_more_and_no_less() {
     for (verb, handler) in [(Verb::Replace, Changes), (Verb::Replace, Ends), (Verb::Load, Changes)]
     {
-        let stage = Stage::set(Valid, Way::Cookie);
+        let stage = Stage::set(Valid, Way::Cookie, Form::Unsigned);
         stage.world.faults.every(verb, ErrorKind::Unavailable, When::Before);
         let (calls, status, answer) = stage.play(handler);
         assert_eq!(status, 503);
@@ -189,10 +191,11 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(cookie: Cookie, way: Way) -> Self {
+    fn set(cookie: Cookie, way: Way, form: Form) -> Self {
         let rotation = Rotation::default().every(15 * MINUTE);
         let world = World::by(way, |sessions| {
-            sessions.rotation(rotation).clear_site_data(ClearSiteData::Cache)
+            let form = form.with(keys(&[1]));
+            sessions.rotation(rotation).clear_site_data(ClearSiteData::Cache).id_form(form)
         });
         let browser = world.browser();
         let mut stage = Self { world, browser, successor: Option::None };
@@ -232,7 +235,7 @@ impl Stage {
                 rotation_due();
                 // Its answer is lost.
                 let (_, answer) = world.ask(browser.cookie_header(URL).as_deref(), async |_| ());
-                *successor = Some(answer.cookie());
+                *successor = Some(world.bare(&answer.cookie()));
                 if let RotationUnderWayAndTouchDue = cookie {
                     world.clock.advance(MINUTE);
                 }
@@ -242,8 +245,9 @@ impl Stage {
                 world.read(browser);
             }
             Unknown => {
-                let id = "A".repeat(43);
-                browser.receive(URL, [format!("__Host-session={id}; Path=/; Secure")]);
+                // Of another store, and by the same keys.
+                visit(browser);
+                run(world.rows.remove_expired(Timestamp::MAX, 10)).unwrap();
             }
             Expired => {
                 visit(browser);
@@ -290,10 +294,10 @@ impl Stage {
     }
 
     fn effects(&self, answer: &Answer) -> Vec<Effect> {
-        let held = self.browser.cookie_header(URL);
+        let held = self.browser.cookie_header(URL).map(|cookie| self.world.bare(&cookie));
         let mut effects = Vec::new();
         if let Some(line) = answer.set_cookie() {
-            let cookie = answer.cookie();
+            let cookie = self.world.bare(&answer.cookie());
             effects.push(if cookie == "__Host-session=" {
                 assert!(line.contains("Max-Age=0"), "{line}");
                 Removal
