@@ -8,6 +8,7 @@
 //! | keep others out of a route, refuse what other sites cause, have your own page for 409 and 503 | [`protecting_routes`] |
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | run on several machines | [`several_nodes`] |
+//! | sign or encrypt ids; make, keep and replace keys | [`keys`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
 //! | test your own application | [`testing_your_application`] |
 //! | serve clients that are no browsers | [`api_clients`] |
@@ -38,6 +39,9 @@ pub mod staying_signed_in {}
 #[cfg_attr(feature = "cache", doc = include_str!("several_nodes.md"))]
 #[cfg_attr(not(feature = "cache"), doc = "(Needs `cache`.)")]
 pub mod several_nodes {}
+
+#[doc = include_str!("keys.md")]
+pub mod keys {}
 
 #[cfg_attr(feature = "axum", doc = include_str!("streams_and_sockets.md"))]
 #[cfg_attr(not(feature = "axum"), doc = "(Needs `axum`.)")]

@@ -137,7 +137,9 @@ impl Form {
 
 /// A ring of these keys, the newest first.
 pub(crate) fn keys(numbers: &[u8]) -> KeyRing {
-    let key = |number: u8| (0..32).map(|at| at * at ^ number.wrapping_mul(7 * at)).collect();
+    let key = |number: u8| {
+        (0..32u8).map(|at| at.wrapping_mul(at) ^ number.wrapping_mul(at | 7)).collect()
+    };
     let mut numbers = numbers.iter().map(|number| key(*number));
     let first: Vec<u8> = numbers.next().unwrap();
     let newest = KeyRing::from_bytes(&first).unwrap();
