@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::judge::Held;
+use crate::candidates::Candidates;
 use crate::codec::Encoding;
 use crate::csrf::OriginCheck;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
 use crate::event::Observer;
 use crate::id::SessionKey;
+use crate::id_form::IdForm;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
 use crate::store::{self, Inserted, Recalled, Replaced};
@@ -47,6 +49,7 @@ pub(crate) struct Context<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) transport: Transport,
+    pub(crate) id_form: IdForm,
     pub(crate) lifetime: Lifetime,
     pub(crate) touch_every: Duration,
     pub(crate) rotation: Option<Rotation>,
@@ -66,10 +69,18 @@ pub(crate) struct Pages {
     pub(crate) reauthentication: Option<Arc<str>>,
 }
 
+impl Policy {
+    /// The ids among the values of a request's fields.
+    pub(crate) fn candidates<'h>(&self, fields: impl Iterator<Item = &'h [u8]>) -> Candidates {
+        self.transport.candidates(&self.id_form, fields)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
             transport: Transport::default(),
+            id_form: IdForm::default(),
             lifetime: Lifetime::default(),
             touch_every: Duration::from_secs(60),
             rotation: None,
