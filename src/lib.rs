@@ -63,6 +63,7 @@
 //! | know why there is no session | [`Session::verdict`], [`Verdict`] |
 //! | log a user out everywhere, or one session from outside | [`SessionLayer::end_all`], [`SessionLayer::end`] |
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
+//! | let a socket or a stream learn that its session has ended | [`Watch`], [`Session::check`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
 //! | read how it is done, or move here from another library | [`manual`] |
@@ -196,6 +197,7 @@ pub use crate::verdict::{EndReason, Verdict};
 #[cfg(feature = "tracing")]
 pub use crate::event::TracingObserver;
 pub use crate::event::{Event, Observer, RotationCause};
+pub use crate::watch::{Watch, Watcher};
 
 // Where sessions are kept, and the values that a store sees.
 pub mod store;
@@ -244,6 +246,7 @@ mod sweep;
 mod time;
 mod transport;
 mod verdict;
+mod watch;
 
 /// Compiles the example of the README.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
