@@ -68,6 +68,7 @@
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | write down the rules of your sessions, and hold them to OWASP ASVS in a test | [`SessionLayer::audit`], [`policy`] |
 //! | set no cookie before the visitor agrees | [`SessionLayer::require_consent`], [`Session::give_consent`] |
+//! | let a socket or a stream learn that its session has ended | [`Watch`], [`Session::check`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
 //! | read how it is done, or move here from another library | [`manual`] |
@@ -220,6 +221,7 @@ pub use crate::verdict::{EndReason, Verdict};
 #[cfg(feature = "tracing")]
 pub use crate::event::TracingObserver;
 pub use crate::event::{Event, Observer, RotationCause};
+pub use crate::watch::{Watch, Watcher};
 
 // Where sessions are kept, and the values that a store sees.
 pub mod store;
@@ -277,6 +279,7 @@ mod sweep;
 mod time;
 mod transport;
 mod verdict;
+mod watch;
 
 /// Compiles the example of the README.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::judge::{Held, Judgement, Shown, judge};
 use super::plan::{Attempt, Planned, create, decode, plan, rotation_due, switch, touch_due};
 use super::wishes::{Rotate, Wishes};
-use super::{Answer, Call, Context, Policy, Reuse, Step, tombstone};
+use super::{Answer, Call, Context, Policy, Reuse, Standing, Step, tombstone};
 use crate::candidates::{Candidate, Candidates};
 use crate::csrf::{self, Token};
 use crate::data::SessionData;
@@ -58,6 +58,8 @@ struct Loaded<T> {
     unreadable: Option<Arc<Held>>,
     /// The session that this request ended, until the store knows.
     dying: Option<(Arc<Held>, EndReason)>,
+    /// The session that this request ended, when the store knows.
+    gone: Option<Arc<Held>>,
     /// There is a session that this request wished to end and cannot; and why.
     unended: Option<Verdict>,
     /// This request could end its session, be it one of its own making.
@@ -90,6 +92,7 @@ impl<T> Loaded<T> {
             held,
             unreadable,
             dying: None,
+            gone: None,
             unended: None,
             data,
             staged: None,
@@ -503,6 +506,73 @@ impl<T: SessionData> Machine<T> {
         }
     }
 
+    // ---- Looking again.
+
+    /// The session that this request has, or had, as it knows it.
+    fn latest(&self) -> Option<&Arc<Held>> {
+        let loaded = self.loaded()?;
+        let dying = loaded.dying.as_ref().map(|(held, _)| held);
+        let created = || self.attempts().next();
+        let held = loaded.held.as_ref().or(loaded.unreadable.as_ref()).or(dying);
+        held.or_else(created).or(loaded.gone.as_ref())
+    }
+
+    /// What may be in the store, by an answer that was lost.
+    fn attempts(&self) -> impl Iterator<Item = &Arc<Held>> {
+        let attempts = self.loaded().map(|loaded| loaded.attempt.iter().chain(&loaded.unanswered));
+        attempts.into_iter().flatten().map(|attempt| &attempt.held)
+    }
+
+    /// The key to load in order to judge anew; or the verdict, if there is nothing to ask.
+    pub(crate) fn key_to_check(&self) -> Result<SessionKey, Verdict> {
+        self.latest().map(|held| held.key).ok_or_else(|| self.verdict())
+    }
+
+    /// Judges this request's ids by what is there now, and changes nothing.
+    pub(crate) fn check(
+        &self,
+        answer: store::Result<Answer>,
+        cx: &Context<'_>,
+    ) -> Result<Standing, Error> {
+        let over = |verdict| Standing { verdict, expires_at: None };
+        let Some(latest) = self.latest() else { return Ok(over(self.verdict())) };
+        let record = match answer {
+            Ok(Answer::Loaded(record)) => record,
+            Ok(Answer::Recalled(Recalled::Current(record) | Recalled::Remembered(record))) => {
+                record
+            }
+            Err(error) if error.kind() == store::ErrorKind::Corrupt => {
+                let error = Error::Store(error);
+                cx.observer.event(&Event::Failed { key: Some(latest.key), error: &error });
+                return Ok(over(Verdict::Undecodable));
+            }
+            Err(error) => return Err(error.into()),
+            Ok(answer) => {
+                debug_assert!(false, "a load was answered by {answer:?}");
+                return Ok(over(Verdict::Unknown));
+            }
+        };
+        // A commit whose answer was lost may have given the session another id.
+        let ours = self.attempts().filter(|held| held.key == latest.key);
+        let mut verdict = Verdict::New;
+        for held in std::iter::once(latest).chain(ours) {
+            let judgement = judge::<T>(&held.id, held.key, record.clone(), cx);
+            if let Judgement::Live(held, _) = judgement {
+                let expires_at = Some(held.record.expires_at);
+                return Ok(Standing { verdict: Verdict::Resumed, expires_at });
+            }
+            let its = match judgement.verdict() {
+                // It was good once, and nobody remembers.
+                Verdict::Forged => Verdict::Superseded,
+                its => its,
+            };
+            if its.weight() > verdict.weight() {
+                verdict = its;
+            }
+        }
+        Ok(over(verdict))
+    }
+
     // ---- Committing.
 
     /// Starts to bring the request's wishes to the store.
@@ -721,10 +791,11 @@ impl<T: SessionData> Machine<T> {
 
     fn ended(&mut self, by_us: bool, cx: &Context<'_>) -> Result<Step, Error> {
         let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
-        if let Some((held, reason)) = loaded.dying.take()
-            && by_us
-        {
-            cx.observer.event(&Event::Ended { key: held.key, reason });
+        if let Some((held, reason)) = loaded.dying.take() {
+            if by_us {
+                cx.observer.event(&Event::Ended { key: held.key, reason });
+            }
+            loaded.gone = Some(held);
         }
         loaded.attempt = None;
         self.effects.id = Some(cx.policy.transport.take_back());

@@ -21,7 +21,7 @@ use crate::record::{Body, Record, Revision};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
-use crate::verdict::EndReason;
+use crate::verdict::{EndReason, Verdict};
 
 pub(crate) use self::machine::Machine;
 pub(crate) use self::wishes::Rotate;
@@ -216,6 +216,14 @@ pub(crate) enum Step {
     Done,
     /// The attempt met a newer record, which was taken over: try again on it.
     Again,
+}
+
+/// How a session stands by another look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) verdict: Verdict,
+    /// When it expires as things stand, if it lives.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// Returns what is left of a session that ends now.
