@@ -72,10 +72,9 @@ impl Effects {
 
     /// Those whose values are no request's.
     pub(crate) fn fixed_headers(&self) -> [Option<Header<'static>>; 2] {
-        let replace = |name, value| Header { name, value, mode: Mode::Replace, is_secret: false };
         [
-            (self.id.is_some() || self.failed).then(|| replace("cache-control", "no-store")),
-            self.clear_site_data.map(|value| replace("clear-site-data", value)),
+            (self.id.is_some() || self.failed).then_some(Header::NO_STORE),
+            self.clear_site_data.map(|value| Header::new("clear-site-data", value)),
         ]
     }
 
@@ -120,6 +119,17 @@ pub struct Header<'a> {
     /// It holds an id, so mark it as sensitive where the framework can: it is then
     /// neither logged nor kept in HTTP/2's table of headers.
     pub is_secret: bool,
+}
+
+impl Header<'static> {
+    pub(crate) const NO_STORE: Self = Self::new("cache-control", "no-store");
+}
+
+impl<'a> Header<'a> {
+    /// One that takes the place of others, and is no secret.
+    pub(crate) const fn new(name: &'a str, value: &'a str) -> Self {
+        Self { name, value, mode: Mode::Replace, is_secret: false }
+    }
 }
 
 /// Shows no value: it may hold an id.

@@ -1,7 +1,10 @@
 //! What can go wrong with a request's session.
 
 use crate::codec::EncodeError;
+use crate::csrf::Refusal;
+use crate::effects::Header;
 use crate::entropy::EntropyError;
+use crate::refusal::Refused;
 use crate::store;
 use crate::verdict::Verdict;
 
@@ -82,6 +85,11 @@ impl Error {
 }
 
 /// Why a handler did not get its session: what every adapter's extractor fails with.
+///
+/// Every adapter makes a response of its [`status`](Self::status), its
+/// [`public_message`](Self::public_message) and its [`headers`](Self::headers). For a page of your
+/// own, take a `Result` of the argument where the framework can do that, or a
+/// [`PendingSession`](crate::PendingSession).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -92,10 +100,27 @@ pub enum Rejection {
     /// The session could not be loaded.
     #[error(transparent)]
     Failed(#[from] Error),
+    /// The session was loaded, and it is not one that the handler is for: see
+    /// [`Guard`](crate::Guard).
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Another site has caused the request, and [`OriginCheck`](crate::csrf::OriginCheck) does not
+    /// trust it.
+    #[error("a request of another site was refused, {0}; see `SessionLayer::check_origin`")]
+    CrossOrigin(Refusal),
+    /// The request's [token](crate::csrf::Token) is missing or none of this session's.
+    #[error("the request's token is none of this session's")]
+    CsrfToken,
 }
 
 const MISSING_LAYER: &str = "no SessionLayer of this data type is around the route: \
     put `SessionLayer::<YourData, _>::new(store)` around it, as middleware";
+
+const CROSS_ORIGIN: &str = "This request was made by a page of another site, and was refused. \
+    Sites that may make such requests must be trusted by the server.";
+
+const CSRF_TOKEN: &str = "This form is out of date, because you have signed in or out since it was \
+    shown. Please reload the page and try again.";
 
 impl Rejection {
     /// Returns the HTTP status that tells the client what happened.
@@ -104,6 +129,8 @@ impl Rejection {
         match self {
             Self::MissingLayer => 500,
             Self::Failed(error) => error.status(),
+            Self::Refused(refused) => refused.status(),
+            Self::CrossOrigin(_) | Self::CsrfToken => 403,
         }
     }
 
@@ -114,6 +141,30 @@ impl Rejection {
         match self {
             Self::MissingLayer => MISSING_LAYER,
             Self::Failed(error) => error.public_message(),
+            Self::Refused(refused) => refused.public_message(),
+            Self::CrossOrigin(_) => CROSS_ORIGIN,
+            Self::CsrfToken => CSRF_TOKEN,
         }
+    }
+
+    /// Returns the headers of the response, for the adapter to copy: where the browser is sent,
+    /// how a program is to authenticate, and that no cache keeps it.
+    ///
+    /// Those that the session asks for come with the exchange's
+    /// [`finish`](crate::Exchange::finish), as ever.
+    ///
+    /// # Security
+    ///
+    /// The `Location` is a page of the layer's settings and nothing of the request's, so it can
+    /// send nobody elsewhere. `WWW-Authenticate` (RFC 9110, section 11.6.1) is there for
+    /// [`Transport::bearer`](crate::Transport::bearer), as RFC 6750 and RFC 9470 want it; for a
+    /// cookie or a header of one's own there is no registered scheme to name.
+    pub fn headers(&self) -> impl Iterator<Item = Header<'_>> {
+        let refused = match self {
+            Self::MissingLayer | Self::Failed(_) | Self::CrossOrigin(_) | Self::CsrfToken => None,
+            Self::Refused(refused) => Some(refused),
+        };
+        let headers = refused.map(Refused::headers).into_iter().flatten();
+        headers.chain([Header::NO_STORE])
     }
 }

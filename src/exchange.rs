@@ -20,6 +20,7 @@ use crate::store::Backend;
 pub struct Exchange<T, S> {
     pub(crate) inner: Arc<Inner<T>>,
     pub(crate) shared: Arc<Shared<T, S>>,
+    pub(crate) refused: Option<Rejection>,
 }
 
 /// What a response must carry, and whether it may be sent as it is.
@@ -38,10 +39,11 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
     /// Returns why the request is not to be handled at all, if it is not.
     ///
     /// The adapter then answers with the rejection's status and sentence, and calls no
-    /// handler.
+    /// handler. So it is if another site has caused the request, see
+    /// [`OriginCheck`](crate::csrf::OriginCheck).
     #[must_use]
     pub const fn refused(&self) -> Option<&Rejection> {
-        None
+        self.refused.as_ref()
     }
 
     /// Returns the session for handlers to load if they want it.

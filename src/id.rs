@@ -94,6 +94,14 @@ impl SessionId {
         id
     }
 
+    /// The length of the half that stays.
+    pub(crate) const LOCATOR_LEN: usize = HALF;
+
+    /// Runs `f` on the half that stays, for what is bound to the session.
+    pub(crate) fn with_locator<R>(&self, f: impl FnOnce(&[u8; HALF]) -> R) -> R {
+        f(&self.locator)
+    }
+
     /// Runs `f` on the id's text; the text is zeroed afterwards.
     pub(crate) fn with_text<R>(&self, f: impl FnOnce(&str) -> R) -> R {
         let mut bytes = self.bytes();

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use crate::codec::Encoding;
 use crate::cookie::CookiePolicy;
+use crate::csrf::OriginCheck;
 use crate::data::SessionData;
 use crate::entropy::{Entropy, SystemEntropy};
+use crate::error::Rejection;
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
-use crate::lifecycle::{Policy, Rotation};
+use crate::lifecycle::{Pages, Policy, Rotation};
 use crate::lifetime::Lifetime;
 use crate::policy::Declared;
-use crate::request::RequestHead;
+use crate::request::{RequestHead, navigates};
 use crate::session::Inner;
 use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -35,9 +37,11 @@ use crate::transport::Transport;
 /// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | no other host can set it and no script can read it |
 /// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B-4 at AAL2 |
 /// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
+/// | [`check_origin`](Self::check_origin) | a change by another site's request is refused | no browser of today is refused by mistake, and `SameSite` alone does not tell subdomains apart |
 /// | [`rotation`](Self::rotation) | off | the id changes at login anyway |
 /// | [`require_consent`](Self::require_consent) | not required | whether a visitor must be asked is a question of law, and of what is stored |
 /// | [`encoding`](Self::encoding) | JSON | readable, and a new field needs no migration |
+/// | [`login_page`](Self::login_page) | none: 401 | a program understands it, and a browser needs a page of yours |
 ///
 /// Clones share the store and what was set before they were made.
 pub struct SessionLayer<T, S> {
@@ -146,6 +150,59 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
+    /// Sends browsers to this page where a [`Guard`](crate::Guard) wants somebody logged in: 303,
+    /// with the page as `Location`. Without it, and for all other clients, the answer is a 401.
+    ///
+    /// Only a navigation is redirected, that is what a browser would show: the request's
+    /// `Sec-Fetch-Mode` is `navigate`, also for a form that is posted; or, without that field, the
+    /// method is `GET` or `HEAD` and no `Upgrade` is asked for. A script that fetches data learns
+    /// of a 401 and not of a login page in its place. With another [`Transport`] than a cookie
+    /// nobody is redirected.
+    ///
+    /// ```
+    /// # use typed_session::{SessionData, SessionLayer, store::MemoryStore};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Shop { user: Option<u64> }
+    /// # impl SessionData for Shop {}
+    /// let sessions = SessionLayer::<Shop, _>::new(MemoryStore::new())
+    ///     .login_page("/login")
+    ///     .reauthentication_page("/confirm");
+    /// ```
+    ///
+    /// Leave the page itself without a guard, or browsers go round in circles.
+    ///
+    /// # Security
+    ///
+    /// It is a path of this site, or the URL of another one that you trust: a constant of the
+    /// application's, so that no request can say where it leads to. What cannot stand in a URL is
+    /// percent-encoded. Where the user came from is not told to it; a path to go back to must be
+    /// checked to be a local one before anybody is sent there.
+    #[must_use]
+    pub fn login_page(mut self, page: &str) -> Self {
+        self.policy().pages.login = Some(in_url(page));
+        self
+    }
+
+    /// Sends browsers to this page where the user must prove again who they are, as with
+    /// [`AuthenticatedWithin`](crate::AuthenticatedWithin). Without it they are sent to the
+    /// [`login_page`](Self::login_page), if there is one.
+    #[must_use]
+    pub fn reauthentication_page(mut self, page: &str) -> Self {
+        self.policy().pages.reauthentication = Some(in_url(page));
+        self
+    }
+
+    /// Sets which origins may cause requests that change something: by default the site itself.
+    ///
+    /// All others are answered by a 403, whether their handler takes the session or not, cost no store
+    /// call, and are an [`Event::Refused`]. It is so for ids in a cookie alone: no browser adds
+    /// another header by itself.
+    #[must_use]
+    pub fn check_origin(mut self, check: OriginCheck) -> Self {
+        self.policy().origin_check = check;
+        self
+    }
+
     /// Stores and sends nothing for a visitor who has not agreed to it: no session is created
     /// before a handler has called [`Session::give_consent`](crate::Session::give_consent).
     ///
@@ -162,6 +219,9 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// A cookie that a login needs is, in the law of the EU, strictly necessary for a service that
     /// the user has asked for (Directive 2002/58/EC, article 5(3)), and needs no consent. Whether
     /// it is so for yours, you know: if it is, call `give_consent` in the handler of the login.
+    ///
+    /// A [token](crate::Session::csrf_token) is bound to a session, so before consent no form can
+    /// have one that is good; the [check of the origin](Self::check_origin) needs none.
     ///
     /// Sessions that exist are taken for consent given, those too that were made before this was
     /// set. With a session that expires or ends, its consent is gone.
@@ -260,14 +320,28 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Opens a request's session, by what an adapter shows of the request.
     ///
     /// It costs no store call. If the exchange is [refused](Exchange::refused), no handler may be
-    /// called.
+    /// called: another site has caused the request, by the [`OriginCheck`].
     pub fn receive(&self, request: &impl RequestHead) -> Exchange<T, S> {
-        self.open(request.fields(self.request_header()))
+        let Pages { login, reauthentication } = &self.shared.policy.pages;
+        let has_pages = login.is_some() || reauthentication.is_some();
+        let navigates = has_pages && navigates(request);
+        let mut exchange = self.exchange(request.fields(self.request_header()), navigates);
+        let policy = &self.shared.policy;
+        if policy.transport.is_ambient()
+            && let Err(why) = policy.origin_check.judge(request)
+        {
+            self.event(&Event::Refused { why });
+            exchange.refused = Some(Rejection::CrossOrigin(why));
+        }
+        exchange
     }
 
     /// Opens a request's session, by the values of its fields of the name
     /// [`request_header`](Self::request_header), which is `cookie` if no other
     /// [`Transport`] is set.
+    ///
+    /// It knows nothing else of the request, so it cannot tell whether another site has caused it:
+    /// [`receive`](Self::receive) can.
     ///
     /// It costs no store call. All the fields are wanted, if there are several: of
     /// `Cookie` they are one list; in the other headers each holds one id, and of a
@@ -294,13 +368,41 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// # Ok::<(), typed_session::Error>(())
     /// # }).unwrap();
     /// ```
+    ///
+    /// Of the request itself it knows nothing, so what a [`Guard`](crate::Guard) refuses is never
+    /// sent to a page: see [`receive`](Self::receive).
     pub fn open<'h>(&self, values: impl IntoIterator<Item = &'h [u8]>) -> Exchange<T, S> {
+        self.exchange(values, false)
+    }
+
+    fn exchange<'h>(
+        &self,
+        values: impl IntoIterator<Item = &'h [u8]>,
+        navigates: bool,
+    ) -> Exchange<T, S> {
         let candidates = self.shared.policy.transport.candidates(values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
-        let inner = Inner::new(candidates, self.shared.clock.now(), driver);
-        Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared) }
+        let inner = Inner::new(candidates, self.shared.clock.now(), navigates, driver);
+        Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), refused: None }
     }
 }
+
+/// Percent-encodes what no URL may hold (RFC 3986, section 2), so that a header can hold it.
+fn in_url(page: &str) -> Arc<str> {
+    let mut url = String::with_capacity(page.len());
+    for byte in page.bytes() {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | ..=0x20 | 0x7f.. => {
+                url.push('%');
+                url.extend([byte >> 4, byte & 0xf].map(|half| char::from(HEX[usize::from(half)])));
+            }
+            _ => url.push(char::from(byte)),
+        }
+    }
+    url.into()
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// What a browser is told to forget when a session is ended.
 ///

@@ -59,6 +59,8 @@
 //! | serve programs and apps, which keep no cookies | [`SessionLayer::transport`], [`Transport`] |
 //! | read, change, log in, log out, in a handler | [`Session::read`], [`Session::update`], [`Session::end`] |
 //! | count, or use up a token that is good once | [`Session::transact`] |
+//! | let nobody in who is not logged in, or not lately | [`Authenticated`], [`AuthenticatedWithin`], [`Guard`], [`SessionLayer::login_page`] |
+//! | ask for a second check, good once | [`Grants`] |
 //! | offer "stay signed in" | [`Session::set_lifetime`] |
 //! | know why there is no session | [`Session::verdict`], [`Verdict`] |
 //! | log a user out everywhere, or one session from outside | [`SessionLayer::end_all`], [`SessionLayer::end`] |
@@ -190,9 +192,15 @@ pub use crate::lifetime::{CookieLifetime, Lifetime};
 pub mod policy;
 pub use crate::transport::{Transport, TransportError};
 
+// What keeps requests of other sites out, and messages for the next page.
+pub mod csrf;
+
 // What a handler holds, and what it may hear.
 pub use crate::error::{Error, Rejection};
+pub use crate::guard::{Authenticated, AuthenticatedWithin, Guard, LoggedIn, Requirement, Within};
+pub use crate::refusal::{Refusal, Refused};
 pub use crate::session::{PendingSession, Session, Times};
+pub use crate::step_up::Grants;
 pub use crate::verdict::{EndReason, Verdict};
 
 // What watches.
@@ -234,14 +242,17 @@ mod event;
 mod exchange;
 #[cfg(test)]
 mod golden;
+mod guard;
 mod id;
 mod layer;
 mod lifecycle;
 mod lifetime;
 mod record;
+mod refusal;
 mod request;
 mod revoke;
 mod session;
+mod step_up;
 mod subject;
 mod sweep;
 mod time;

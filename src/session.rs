@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::candidates::Candidates;
+use crate::csrf;
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::entropy::Entropy;
 use crate::error::{Error, Rejection};
-use crate::event::{self, Observer};
+use crate::event::{self, Event, Observer};
 use crate::id::SessionKey;
 use crate::lifecycle::{Machine, Policy, Rotate};
 use crate::lifetime::Lifetime;
@@ -57,6 +58,8 @@ pub(crate) struct Inner<T> {
     /// A panic has dropped a handle, and the state does not know yet.
     panicked: AtomicBool,
     pub(crate) arrived: Timestamp,
+    /// The browser goes to the page that answers, so that another page may take its place.
+    pub(crate) navigates: bool,
     driver: Arc<dyn Driver<T>>,
 }
 
@@ -76,7 +79,7 @@ pub(crate) trait Driver<T>: Send + Sync {
 }
 
 /// Where a session lives, but for the store.
-#[expect(dead_code, reason = "for what is built on sessions")]
+#[allow(dead_code, reason = "for what is built on sessions")]
 pub(crate) struct World<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) clock: &'a dyn Clock,
@@ -110,6 +113,7 @@ impl<T> Inner<T> {
     pub(crate) fn new(
         candidates: Candidates,
         arrived: Timestamp,
+        navigates: bool,
         driver: Arc<dyn Driver<T>>,
     ) -> Self
     where
@@ -121,6 +125,7 @@ impl<T> Inner<T> {
             closure_on: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             arrived,
+            navigates,
             driver,
         }
     }
@@ -139,6 +144,10 @@ impl<T> Inner<T> {
             machine.tear();
         }
         machine
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        self.driver.world().policy
     }
 
     /// Runs a closure of the user's under the lock.
@@ -356,6 +365,55 @@ impl<T: SessionData> Session<T> {
         !self.0.driver.world().policy.requires_consent || self.0.machine().has_consent()
     }
 
+    /// Returns a new token for the forms of this session, and creates the session at the commit if
+    /// there is none.
+    ///
+    /// See [`csrf::Token`] for how long it is good. If what was changed gives the session another
+    /// id, a login for example, it is committed first.
+    ///
+    /// # Errors
+    ///
+    /// That there is no randomness, or that what was changed was not stored.
+    pub async fn csrf_token(&self) -> Result<csrf::Token, Error> {
+        let _turn = self.0.turn.lock().await;
+        if self.0.machine().changes_id() {
+            self.0.driver.drive(&self.0, Job::Commit).await?;
+        }
+        Ok(self.0.machine().csrf_token(self.0.driver.world().entropy)?)
+    }
+
+    /// Checks the token that a request carries, in the field of a form or in a header.
+    ///
+    /// ```
+    /// # use typed_session::{Rejection, Session, SessionData, csrf};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Shop { basket: Vec<String> }
+    /// # impl SessionData for Shop {}
+    /// fn buy(session: &Session<Shop>, form: &[u8]) -> Result<(), Rejection> {
+    ///     session.verify_csrf(csrf::find(form).unwrap_or_default())?;
+    ///     session.update(|shop| shop.basket.push("tea".to_owned()));
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::CsrfToken`], which is a 403: it is no token, or one of another session, of
+    /// before a login, of before a logout.
+    ///
+    /// # Security
+    ///
+    /// Check it before anything is changed, with every request that changes something: no layer does
+    /// it. In constant time (OWASP ASVS 5.0, 3.5.1).
+    pub fn verify_csrf(&self, token: impl AsRef<[u8]>) -> Result<(), Rejection> {
+        if self.0.machine().has_csrf_token(token.as_ref()) {
+            return Ok(());
+        }
+        let key = self.key();
+        self.0.driver.world().observer.event(&Event::ForgedToken { key });
+        Err(Rejection::CsrfToken)
+    }
+
     /// Sets how long this session lives, and whether its cookie outlives the
     /// browser: "stay signed in". It is kept in the session's record.
     ///
@@ -412,6 +470,17 @@ impl<T: SessionData> Session<T> {
             absolute_deadline: live.absolute_deadline,
             idle: live.idle,
         })
+    }
+
+    /// Returns when the user proved who they are: by a login, or by
+    /// [`reauthenticate`](Self::reauthenticate). If that was in this very request, it is the
+    /// present, also before it is stored.
+    ///
+    /// `None` without a subject.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        let now = self.now();
+        self.0.machine().authenticated_at(now)
     }
 
     /// Returns the session's lifetime, if it is stored.

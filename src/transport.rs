@@ -112,6 +112,14 @@ impl Transport {
         }
     }
 
+    pub(crate) const fn is_cookie(&self) -> bool {
+        matches!(self.0, Kind::Cookie(_))
+    }
+
+    pub(crate) const fn is_bearer(&self) -> bool {
+        matches!(self.0, Kind::Bearer)
+    }
+
     /// The cookie's policy, if it is one.
     pub(crate) const fn cookie_policy(&self) -> Option<&CookiePolicy> {
         match &self.0 {
@@ -122,6 +130,14 @@ impl Transport {
 
     /// Tells whether the client is told how long the id is good, and so must be told again.
     pub(crate) const fn has_max_age(&self) -> bool {
+        match self.0 {
+            Kind::Cookie(_) => true,
+            Kind::Bearer | Kind::Header(_) => false,
+        }
+    }
+
+    /// Tells whether a browser adds the id by itself, also to what another site has caused.
+    pub(crate) const fn is_ambient(&self) -> bool {
         match self.0 {
             Kind::Cookie(_) => true,
             Kind::Bearer | Kind::Header(_) => false,

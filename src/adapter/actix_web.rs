@@ -19,6 +19,7 @@
 //! is a response by then. One of a middleware inside stays what it is: the headers are put on its
 //! `error_response`, unless middleware outside answers by one of its own. Bodies come out boxed.
 //! `Option<Session<T>>` is `None` in an outage, too: take `Result<Session<T>, Rejection>`.
+//! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is an argument, too.
 
 use std::future::{Future, Ready, ready};
 use std::net::IpAddr;
@@ -26,13 +27,14 @@ use std::pin::Pin;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::{StatusCode, header::HeaderMap, header::HeaderValue};
+use actix_web::http::{StatusCode, header::HeaderMap, header::HeaderValue, uri::Authority};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 pub use crate::adapter::middleware::SessionMiddleware;
 use crate::data::SessionData;
-use crate::effects::{Effects, Mode};
+use crate::effects::{Header, Mode};
 use crate::error::{Error, Rejection};
+use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
 use crate::request::RequestHead;
 use crate::session::{BoxFuture, PendingSession, Session};
@@ -67,6 +69,10 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let exchange = self.layer.receive(&Head(&request));
+        if let Some(rejection) = exchange.refused() {
+            let response = request.into_response(rejection.error_response());
+            return Box::pin(ready(Ok(response)));
+        }
         let outer = request.extensions_mut().insert(exchange.pending());
         let response = self.inner.call(request);
         Box::pin(async move {
@@ -79,13 +85,13 @@ where
             };
             match &mut response {
                 Ok(response) => {
-                    add(&outcome.effects, response.headers_mut());
+                    add(outcome.effects.headers(), response.headers_mut());
                     // For what is between this layer and another one around it.
                     outer.map(|outer| response.request().extensions_mut().insert(outer));
                 }
                 // No response is made of it: that needs the request, which is gone.
                 Err(error) => error.add_response_mapper(move |mut response| {
-                    add(&outcome.effects, response.headers_mut());
+                    add(outcome.effects.headers(), response.headers_mut());
                     response
                 }),
             }
@@ -105,6 +111,17 @@ impl<T: SessionData> FromRequest for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+impl<T: SessionData, R: Requirement<T>> FromRequest for Guard<T, R> {
+    type Error = Rejection;
+    type Future = BoxFuture<'static, Result<Self, Rejection>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pending = PendingSession::found(request.extensions().get());
+        Box::pin(async move { pending?.guarded().await })
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later whether it loads it.
 impl<T: SessionData> FromRequest for PendingSession<T> {
     type Error = Rejection;
@@ -121,7 +138,10 @@ impl ResponseError for Rejection {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status_code()).content_type(PLAIN).body(self.public_message())
+        let mut response =
+            HttpResponse::build(self.status_code()).content_type(PLAIN).body(self.public_message());
+        add(self.headers(), response.headers_mut());
+        response
     }
 }
 
@@ -147,6 +167,10 @@ impl RequestHead for Head<'_> {
         self.0.headers().get_all(name).map(HeaderValue::as_bytes)
     }
 
+    fn authority(&self) -> Option<&str> {
+        self.0.uri().authority().map(Authority::as_str)
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         self.0.peer_addr().map(|peer| peer.ip())
     }
@@ -154,8 +178,8 @@ impl RequestHead for Head<'_> {
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-fn add(effects: &Effects, headers: &mut HeaderMap) {
-    for header in effects.headers() {
+fn add<'a>(from: impl Iterator<Item = Header<'a>>, headers: &mut HeaderMap) {
+    for header in from {
         let value = HeaderValue::from_str(header.value);
         let (Ok(name), Ok(mut value)) = (header.name.parse(), value) else { continue };
         value.set_sensitive(header.is_secret);

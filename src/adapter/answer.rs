@@ -3,7 +3,8 @@
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::adapter::http::{add_effects, status};
+use crate::adapter::http::{add_effects, add_headers, status};
+use crate::error::{Error, Rejection};
 use crate::exchange::Outcome;
 
 /// Adds the effects to the response, or to one of the error's own.
@@ -20,8 +21,24 @@ pub(super) fn apply<B: From<&'static str>>(
     response
 }
 
+/// The rejection's status, sentence and headers.
+impl<B: From<&'static str>> From<&Rejection> for Response<B> {
+    fn from(rejection: &Rejection) -> Self {
+        let mut response = sentence(rejection.status(), rejection.public_message());
+        add_headers(rejection.headers(), response.headers_mut());
+        response
+    }
+}
+
+/// The same of an error alone.
+impl<B: From<&'static str>> From<Error> for Response<B> {
+    fn from(error: Error) -> Self {
+        Self::from(&Rejection::from(error))
+    }
+}
+
 /// Answers with a status and a sentence.
-pub(super) fn sentence<B: From<&'static str>>(code: u16, text: &'static str) -> Response<B> {
+fn sentence<B: From<&'static str>>(code: u16, text: &'static str) -> Response<B> {
     let mut response = Response::new(B::from(text));
     *response.status_mut() = status(code);
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -17,15 +17,17 @@
 //! let app: Router = Router::new().route("/visit", post(visit)).layer(sessions);
 //! # drop(app);
 //! ```
+//!
+//! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is an argument, too. A
+//! `Result<Authenticated<T>, Rejection>` leaves the answer to the handler.
 
-use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
-use crate::adapter::answer::sentence;
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
+use crate::guard::{Guard, Requirement};
 use crate::session::{PendingSession, Session};
 
 /// Loads the session, once a request; a request whose handler has no such
@@ -61,15 +63,24 @@ impl<T: SessionData, State: Sync> FromRequestParts<State> for PendingSession<T> 
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+impl<T: SessionData, R: Requirement<T>, State: Sync> FromRequestParts<State> for Guard<T, R> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Rejection> {
+        PendingSession::found(parts.extensions.get())?.guarded().await
+    }
+}
+
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        sentence::<Body>(self.status(), self.public_message())
+        Response::from(&self)
     }
 }
 
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        sentence::<Body>(self.status(), self.public_message())
+        self.into()
     }
 }

@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::{COOKIE, HeaderName, HeaderValue, VARY};
-use http::{HeaderMap, Method, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode, Uri};
 
-use crate::effects::{Effects, Mode};
+use crate::effects::{Effects, Header, Mode};
 use crate::request::RequestHead;
 
 /// The head of a request.
 pub(super) struct Head<'a> {
     pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
     pub(super) peer: Option<IpAddr>,
 }
@@ -31,6 +33,10 @@ impl RequestHead for Head<'_> {
         values.into_iter().map(HeaderValue::as_bytes)
     }
 
+    fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(Authority::as_str)
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         self.peer
     }
@@ -39,6 +45,17 @@ impl RequestHead for Head<'_> {
 /// Names the status of an error.
 pub(super) fn status(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Adds the headers of a rejection to a response's.
+pub(super) fn add_headers<'a>(from: impl Iterator<Item = Header<'a>>, headers: &mut HeaderMap) {
+    for header in from {
+        if let Ok(value) = HeaderValue::from_str(header.value)
+            && let Ok(name) = HeaderName::from_bytes(header.name.as_bytes())
+        {
+            add(header.mode, name, value, headers);
+        }
+    }
 }
 
 /// Adds the effects to a response's headers.

@@ -21,6 +21,7 @@
 //! a response by then; one of a middleware inside gets the headers when it becomes one. A WebSocket
 //! is ended inside the handler, and its 101 has not our headers: commit by hand, in a session that
 //! has its cookie. `Option<Session<T>>` is `None` in an outage, too: take a [`PendingSession`].
+//! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is an argument, too.
 
 use std::net::IpAddr;
 
@@ -31,8 +32,9 @@ use ntex::{Ctx, Middleware, Service, forward_bind, forward_ready, forward_shutdo
 
 pub use crate::adapter::middleware::SessionMiddleware;
 use crate::data::SessionData;
-use crate::effects::{Effects, Mode};
+use crate::effects::{Effects, Header, Mode};
 use crate::error::{Error, Rejection};
+use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
 use crate::request::RequestHead;
 use crate::session::{PendingSession, Session};
@@ -66,6 +68,10 @@ where
         ctx: Ctx<'_, Self, St>,
     ) -> Result<WebResponse, Self::Error> {
         let exchange = self.layer.receive(&Head(&request));
+        if let Some(rejection) = exchange.refused() {
+            let response = answer(rejection);
+            return Ok(request.into_response(response));
+        }
         let outer = request.extensions_mut().insert(exchange.pending());
         let response = ctx.call(&self.inner, request).await;
         let outcome = exchange.finish().await;
@@ -74,7 +80,7 @@ where
                 if let Some(error) = error {
                     response = response.error_response(ctx.st(), &error);
                 }
-                add(&outcome.effects, response.headers_mut());
+                add(outcome.effects.headers(), response.headers_mut());
                 // For middleware between this layer and another one around it.
                 outer.map(|outer| response.request().extensions_mut().insert(outer));
                 return Ok(response);
@@ -97,6 +103,10 @@ impl<In> RequestHead for Head<'_, In> {
         self.0.headers().get_all(name).map(HeaderValue::as_bytes)
     }
 
+    fn authority(&self) -> Option<&str> {
+        self.0.uri().authority().map(|authority| authority.as_str())
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         self.0.peer_addr().map(|peer| peer.ip())
     }
@@ -113,7 +123,7 @@ struct Failure<E> {
 impl<St, Err, E: WebResponseError<St, Err>> WebResponseError<St, Err> for Failure<E> {
     fn error_response(&self, state: &St) -> HttpResponse {
         let mut response = self.source.error_response(state);
-        add(&self.effects, response.headers_mut());
+        add(self.effects.headers(), response.headers_mut());
         response
     }
 }
@@ -128,6 +138,16 @@ impl<T: SessionData, St> FromRequest<St> for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+impl<T: SessionData, R: Requirement<T>, St> FromRequest<St> for Guard<T, R> {
+    type Error = Rejection;
+
+    async fn from_request(_: &St, req: &HttpRequest, _: &mut Payload) -> Result<Self, Rejection> {
+        let pending = PendingSession::found(req.extensions().get())?;
+        pending.guarded().await
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later whether it loads it.
 impl<T: SessionData, St> FromRequest<St> for PendingSession<T> {
     type Error = Rejection;
@@ -139,7 +159,7 @@ impl<T: SessionData, St> FromRequest<St> for PendingSession<T> {
 
 impl<St, Err> WebResponseError<St, Err> for Rejection {
     fn error_response(&self, _: &St) -> HttpResponse {
-        sentence(self.status(), self.public_message())
+        answer(self)
     }
 }
 
@@ -151,13 +171,19 @@ impl<St, Err> WebResponseError<St, Err> for Error {
 }
 
 /// Answers with a status and a sentence.
+fn answer(rejection: &Rejection) -> HttpResponse {
+    let mut response = sentence(rejection.status(), rejection.public_message());
+    add(rejection.headers(), response.headers_mut());
+    response
+}
+
 fn sentence(status: u16, text: &'static str) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::builder(status).content_type("text/plain; charset=utf-8").body(text)
 }
 
-fn add(effects: &Effects, headers: &mut HeaderMap) {
-    for header in effects.headers() {
+fn add<'a>(from: impl Iterator<Item = Header<'a>>, headers: &mut HeaderMap) {
+    for header in from {
         let value = HeaderValue::from_str(header.value);
         let (Ok(name), Ok(mut value)) = (header.name.try_into(), value) else { continue };
         value.set_sensitive(header.is_secret);

@@ -26,6 +26,9 @@
 //! headers, so the layer turns it into its response, and what is outside of the layer does not see
 //! the `Err`. One of a request that did not ask for its session, as of an unknown route, passes as
 //! it is.
+//!
+//! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is an argument, too;
+//! `catch_error(|rejection: Rejection| ..)` answers for the handler that was not run.
 
 use std::net::SocketAddr;
 
@@ -35,9 +38,10 @@ use poem::{
     Endpoint, FromRequest, IntoResponse, Middleware, Request, RequestBody, Response, Result,
 };
 
-use crate::adapter::http::{Head, add_effects, status};
+use crate::adapter::http::{Head, add_effects, add_headers, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
+use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
 use crate::session::{PendingSession, Session};
 use crate::store::Backend;
@@ -61,9 +65,12 @@ impl<T: SessionData, S: Backend, E: Endpoint> Endpoint for SessionEndpoint<T, S,
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let (method, headers) = (request.method(), request.headers());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
-        let exchange = self.layer.receive(&Head { method, headers, peer });
+        let exchange = self.layer.receive(&Head { method, uri, headers, peer });
+        if let Some(rejection) = exchange.refused() {
+            return Ok(rejection.as_response());
+        }
         request.extensions_mut().insert(exchange.pending());
         let result = self.inner.call(request).await;
         let outcome = exchange.finish().await;
@@ -90,6 +97,14 @@ impl<'a, T: SessionData> FromRequest<'a> for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+impl<'a, T: SessionData, R: Requirement<T>> FromRequest<'a> for Guard<T, R> {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        let pending = PendingSession::found(request.extensions().get())?;
+        Ok(pending.guarded().await?)
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later
 /// whether it loads it.
 impl<'a, T: SessionData> FromRequest<'a> for PendingSession<T> {
@@ -104,7 +119,9 @@ impl ResponseError for Rejection {
     }
 
     fn as_response(&self) -> Response {
-        sentence(self.status(), self.public_message())
+        let mut response = sentence(self.status(), self.public_message());
+        add_headers(self.headers(), response.headers_mut());
+        response
     }
 }
 

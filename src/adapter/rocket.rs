@@ -22,6 +22,9 @@
 //! attach it again, after the layer. A guard that fails, and an [`Error`] that a handler returns, go
 //! to the catchers. Without one, a sentence takes the place of rocket's page, and of what a handler
 //! that took it as a `Result` answers by its status. rocket hides a `Cookie` that is not UTF-8.
+//! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is a request guard. One that
+//! refuses goes to the catchers, too, also with the 303 to a login page; what a catcher makes of it
+//! gets the headers if it leaves the status, but for those that it has set itself.
 
 use std::io::Cursor;
 use std::marker::PhantomData;
@@ -32,12 +35,13 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::{ContentType, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::Responder;
+use rocket::route::{self, Handler, Route};
 use rocket::{Build, Data, Ignite, Request, Response, Rocket, Sentinel};
 
 use crate::store::Backend;
 use crate::{
-    Error, Exchange, Mode, PendingSession, Rejection, RequestHead, Session, SessionData,
-    SessionLayer,
+    Error, Exchange, Guard, Header, Mode, PendingSession, Rejection, RequestHead, Requirement,
+    Session, SessionData, SessionLayer,
 };
 
 /// Of two for the same data and kind of store, the one attached last counts.
@@ -50,7 +54,9 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> rocket::fairing::Result {
         let known = rocket.state::<Attached<T>>().is_some();
-        Ok(if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) })
+        let rocket = if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) };
+        let known = rocket.state::<Gate>().is_some();
+        Ok(if known { rocket } else { rocket.manage(Gate).mount("/", Gate::routes()) })
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
@@ -59,7 +65,15 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
             true => Vec::new(),
             false => request.cookies().iter().map(ToString::to_string).collect(),
         };
-        let exchange = self.receive(&Head { request, jar });
+        // Of HTTP/2, whose requests have no such field.
+        let host = match request.headers().contains("host") {
+            true => None,
+            false => request.host().map(ToString::to_string),
+        };
+        let exchange = self.receive(&Head { request, jar, host });
+        if let Some(rejection) = exchange.refused() {
+            *slot(request) = Some(Refused(Answer::of(rejection)));
+        }
         *slot(request) = Some(exchange.pending());
         *slot(request) = Some(exchange);
     }
@@ -67,14 +81,18 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let Some(exchange) = slot::<Exchange<T, S>>(request).take() else { return };
         let outcome = exchange.finish().await;
-        let lost = outcome.error.map(|error| (error.status(), error.public_message()));
-        if lost.is_some() {
+        if let Some(error) = outcome.error {
             *response = Response::new();
-        }
-        if let Some((status, text)) = lost.or_else(|| uncaught(request, response.status())) {
-            response.set_status(Status::new(status));
-            response.set_header(ContentType::Plain);
-            response.set_sized_body(text.len(), Cursor::new(text));
+            say(response, error.status(), error.public_message());
+        } else if let Some(answer) = answered(request, response.status()) {
+            if !is_caught(request, answer.status) {
+                say(response, answer.status, answer.text);
+            }
+            for (name, value) in answer.headers {
+                if !response.headers().contains(&name) {
+                    response.set_raw_header(name, value);
+                }
+            }
         }
         for header in outcome.effects.headers() {
             let (name, value) = (header.name.to_owned(), header.value.to_owned());
@@ -98,6 +116,19 @@ impl<'r, T: SessionData> FromRequest<'r> for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+#[rocket::async_trait]
+impl<'r, T: SessionData, R: Requirement<T>> FromRequest<'r> for Guard<T, R> {
+    type Error = Rejection;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
+        let pending = PendingSession::found(slot(request).as_ref());
+        let guarded = async { pending?.guarded().await };
+        let refuse = |rejection| Outcome::Error(remember(request, rejection));
+        guarded.await.map_or_else(refuse, Outcome::Success)
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later whether it loads it.
 #[rocket::async_trait]
 impl<'r, T: SessionData> FromRequest<'r> for PendingSession<T> {
@@ -116,9 +147,17 @@ impl<T: SessionData> Sentinel for Session<T> {
     }
 }
 
+/// As of the session.
+impl<T: SessionData, R> Sentinel for Guard<T, R> {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        Session::<T>::abort(rocket)
+    }
+}
+
 struct Head<'a, 'r> {
     request: &'a Request<'r>,
     jar: Vec<String>,
+    host: Option<String>,
 }
 
 impl RequestHead for Head<'_, '_> {
@@ -132,12 +171,43 @@ impl RequestHead for Head<'_, '_> {
         fields.map(str::as_bytes).chain(jar.iter().map(String::as_bytes))
     }
 
+    fn authority(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     fn peer(&self) -> Option<IpAddr> {
         self.request.remote().map(|peer| peer.ip())
     }
 }
 
 struct Attached<T>(PhantomData<fn() -> T>);
+
+/// A route before all others, for a fairing cannot answer. It lets pass what is not refused.
+#[derive(Clone)]
+struct Gate;
+
+/// The answer to a refused request.
+struct Refused(Answer);
+
+impl Gate {
+    fn routes() -> Vec<Route> {
+        use rocket::http::Method::{Connect, Delete, Get, Patch, Post, Put, Trace};
+        let methods = [Connect, Delete, Get, Patch, Post, Put, Trace];
+        methods.map(|method| Route::ranked(isize::MIN, method, "/<_..>", Self)).into()
+    }
+}
+
+#[rocket::async_trait]
+impl Handler for Gate {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> route::Outcome<'r> {
+        let Some(Refused(answer)) = slot(request).take() else {
+            return route::Outcome::Forward((data, Status::NotFound));
+        };
+        let status = Status::new(answer.status);
+        *slot(request) = Some(answer);
+        route::Outcome::Error(status)
+    }
+}
 
 impl<'r> Responder<'r, 'static> for Rejection {
     fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
@@ -152,19 +222,46 @@ impl<'r> Responder<'r, 'static> for Error {
     }
 }
 
+/// A rejection, for the response that is made of it.
+struct Answer {
+    status: u16,
+    text: &'static str,
+    headers: Vec<(String, String)>,
+}
+
+impl Answer {
+    fn of(rejection: &Rejection) -> Self {
+        let owned = |header: Header<'_>| (header.name.to_owned(), header.value.to_owned());
+        Self {
+            status: rejection.status(),
+            text: rejection.public_message(),
+            headers: rejection.headers().map(owned).collect(),
+        }
+    }
+}
+
 fn remember(request: &Request<'_>, rejection: Rejection) -> (Status, Rejection) {
-    *slot(request) = Some((rejection.status(), rejection.public_message()));
+    *slot(request) = Some(Answer::of(&rejection));
     (Status::new(rejection.status()), rejection)
 }
 
-/// What is to be said instead of rocket's page.
-fn uncaught(request: &Request<'_>, answer: Status) -> Option<(u16, &'static str)> {
-    let sentence = slot(request).take().filter(|&(status, _)| status == answer.code)?;
-    let caught = request.rocket().catchers().any(|catcher| {
-        catcher.code.is_none_or(|code| code == answer.code)
+/// The rejection that the response is made of, as far as rocket tells.
+fn answered(request: &Request<'_>, answer: Status) -> Option<Answer> {
+    slot(request).take().filter(|remembered: &Answer| remembered.status == answer.code)
+}
+
+/// Tells whether the page is a catcher's of the application, and not rocket's.
+fn is_caught(request: &Request<'_>, status: u16) -> bool {
+    request.rocket().catchers().any(|catcher| {
+        catcher.code.is_none_or(|code| code == status)
             && catcher.base.path().segments().prefix_of(request.uri().path().segments())
-    });
-    (!caught).then_some(sentence)
+    })
+}
+
+fn say(response: &mut Response<'_>, status: u16, text: &'static str) {
+    response.set_status(Status::new(status));
+    response.set_header(ContentType::Plain);
+    response.set_sized_body(text.len(), Cursor::new(text));
 }
 
 /// A place in the request's local cache, another one for each type.

@@ -28,16 +28,19 @@
 //! cookies survive it; the sentence of a failed session is a page.
 //!
 //! A [`PendingSession`] is in the `Depot`, too, for hoops and goals that have no arguments of their
-//! own: `depot.get_typed::<PendingSession<Visits>>()`.
+//! own: `depot.get_typed::<PendingSession<Visits>>()`. [`Authenticated<T>`](crate::Authenticated)
+//! and every other [`Guard`] is an argument as [`Session`] is.
 
 use async_trait::async_trait;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use salvo_core::extract::{Extractible, Metadata};
 use salvo_core::{Depot, FlowCtrl, Handler, Request, Response, Scribe};
 
-use crate::adapter::http::{Head, add_effects, status};
+use crate::adapter::http::{Head, add_effects, add_headers, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
+use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
 use crate::session::{PendingSession, Session};
 use crate::store::Backend;
@@ -51,9 +54,14 @@ impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
         response: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        let (method, headers) = (request.method(), request.headers());
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let peer = request.remote_addr().ip();
-        let exchange = self.receive(&Head { method, headers, peer });
+        let exchange = self.receive(&Head { method, uri, headers, peer });
+        if let Some(rejection) = exchange.refused() {
+            answer(rejection, response);
+            ctrl.skip_rest();
+            return;
+        }
         let outer = depot.get_typed::<PendingSession<T>>().ok().cloned();
         depot.insert_typed(exchange.pending());
         // Of those who are outside of the layer; it is empty as a rule.
@@ -65,6 +73,10 @@ impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
             *response = Response::new();
             response.set_headers(headers);
             response.render(error);
+        } else if let Some(SentElsewhere(code)) = response.extensions.remove()
+            && response.status_code == Some(StatusCode::BAD_REQUEST)
+        {
+            response.status_code(code);
         }
         add_effects(outcome.effects, response.headers_mut());
         // Of another layer around this one, whose hoops may still have something to do.
@@ -87,6 +99,18 @@ impl<'ex, T: SessionData> Extractible<'ex> for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+impl<'ex, T: SessionData, R: Requirement<T>> Extractible<'ex> for Guard<T, R> {
+    fn metadata() -> &'static Metadata {
+        &NO_FIELDS
+    }
+
+    #[expect(refining_impl_trait, reason = "so that whoever calls it by hand knows why it failed")]
+    async fn extract(_: &'ex mut Request, depot: &'ex mut Depot) -> Result<Self, Rejection> {
+        PendingSession::found(depot.get_typed().ok())?.guarded().await
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later
 /// whether it loads it.
 impl<'ex, T: SessionData> Extractible<'ex> for PendingSession<T> {
@@ -100,23 +124,31 @@ impl<'ex, T: SessionData> Extractible<'ex> for PendingSession<T> {
     }
 }
 
+/// The status of a rejection that is a redirect: salvo makes a 400 of it if an argument fails so.
+#[derive(Clone)]
+struct SentElsewhere(StatusCode);
+
 static NO_FIELDS: Metadata = Metadata::new("");
 
 impl Scribe for Rejection {
     fn render(self, response: &mut Response) {
-        sentence(self.status(), self.public_message(), response);
+        answer(&self, response);
     }
 }
 
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl Scribe for Error {
     fn render(self, response: &mut Response) {
-        sentence(self.status(), self.public_message(), response);
+        Rejection::from(self).render(response);
     }
 }
 
-fn sentence(code: u16, text: &'static str, response: &mut Response) {
-    response.status_code(status(code)).body(text);
+fn answer(rejection: &Rejection, response: &mut Response) {
+    response.status_code(status(rejection.status())).body(rejection.public_message());
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
+    add_headers(rejection.headers(), response.headers_mut());
+    if response.status_code.is_some_and(|code| code.is_redirection()) {
+        response.extensions.insert(SentElsewhere(status(rejection.status())));
+    }
 }

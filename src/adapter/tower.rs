@@ -78,8 +78,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let (method, headers) = (request.method(), request.headers());
-        let exchange = self.layer.receive(&Head { method, headers, peer: None });
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let exchange = self.layer.receive(&Head { method, uri, headers, peer: None });
+        if let Some(rejection) = exchange.refused() {
+            let response = Response::from(rejection);
+            return SessionFuture { state: State::Refused { response: Some(response) } };
+        }
         request.extensions_mut().insert(exchange.pending());
         let future = self.inner.call(request);
         SessionFuture { state: State::Handling { future, exchange: Some(exchange) } }
@@ -101,6 +105,7 @@ pin_project! {
     #[project = StateProj]
     enum State<T, S, F, B> {
         Handling { #[pin] future: F, exchange: Option<Exchange<T, S>> },
+        Refused { response: Option<Response<B>> },
         // Boxed only here: most requests have nothing to ask the store at their end.
         Finishing { finish: BoxFuture<'static, Outcome>, response: Option<Response<B>> },
     }
@@ -126,6 +131,9 @@ where
                         Ok(outcome) => return Poll::Ready(Ok(apply(outcome, response))),
                         Err(finish) => State::Finishing { finish, response: Some(response) },
                     }
+                }
+                StateProj::Refused { response } => {
+                    return Poll::Ready(Ok(response.take().expect(ENDED)));
                 }
                 StateProj::Finishing { finish, response } => {
                     let outcome = ready!(finish.as_mut().poll(cx));

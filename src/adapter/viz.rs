@@ -25,13 +25,17 @@
 //! What a handler did to its session is kept when it returns an `Err`, too. Lest another handler of
 //! errors drops the headers, the layer turns the `Err` into its response, and what is outside of the
 //! layer does not see the `Err`. One of a request that did not ask for its session passes as it is.
+//!
+//! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is an argument, too;
+//! `catch_error(async |rejection: Rejection| ..)` answers for the handler that was not run.
 
 use async_trait::async_trait;
 use viz_core::{FromRequest, Handler, IntoResponse, Request, Response, Result, Transform};
 
-use crate::adapter::http::{Head, add_effects, status};
+use crate::adapter::http::{Head, add_effects, add_headers, status};
 use crate::data::SessionData;
 use crate::error::{Error, Rejection};
+use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
 use crate::session::{PendingSession, Session};
 use crate::store::Backend;
@@ -69,8 +73,11 @@ where
     type Output = Result<Response>;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let (method, headers) = (request.method(), request.headers());
-        let exchange = self.layer.receive(&Head { method, headers, peer: None });
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let exchange = self.layer.receive(&Head { method, uri, headers, peer: None });
+        if let Some(rejection) = exchange.refused() {
+            return Ok(answer(rejection));
+        }
         request.extensions_mut().insert(exchange.pending());
         let result = self.inner.call(request).await;
         let outcome = exchange.finish().await;
@@ -98,6 +105,15 @@ impl<T: SessionData> FromRequest for Session<T> {
     }
 }
 
+/// Loads the session and keeps out whom the requirement does not meet: the handler is not run.
+impl<T: SessionData, R: Requirement<T>> FromRequest for Guard<T, R> {
+    type Error = Rejection;
+
+    async fn extract(request: &mut Request) -> Result<Self, Rejection> {
+        PendingSession::found(request.extensions().get())?.guarded().await
+    }
+}
+
 /// The session that nobody has asked for, for a handler that decides later
 /// whether it loads it.
 impl<T: SessionData> FromRequest for PendingSession<T> {
@@ -110,19 +126,19 @@ impl<T: SessionData> FromRequest for PendingSession<T> {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        sentence(self.status(), self.public_message())
+        answer(&self)
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        sentence(self.status(), self.public_message())
+        Rejection::from(self).into_response()
     }
 }
 
 impl From<Rejection> for viz_core::Error {
     fn from(rejection: Rejection) -> Self {
-        let response = sentence(rejection.status(), rejection.public_message());
+        let response = answer(&rejection);
         (rejection, response).into()
     }
 }
@@ -133,6 +149,12 @@ impl From<Error> for viz_core::Error {
         let response = sentence(error.status(), error.public_message());
         (error, response).into()
     }
+}
+
+fn answer(rejection: &Rejection) -> Response {
+    let mut response = sentence(rejection.status(), rejection.public_message());
+    add_headers(rejection.headers(), response.headers_mut());
+    response
 }
 
 fn sentence(code: u16, text: &'static str) -> Response {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
 
+use crate::csrf::Refusal;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::verdict::{EndReason, Verdict};
@@ -63,6 +64,17 @@ pub enum Event<'a> {
     /// A visitor's first change was dropped, because the layer
     /// [requires consent](crate::SessionLayer::require_consent) and there is none.
     Withheld,
+    /// A request was refused, because another site has caused it. Nothing was loaded.
+    Refused {
+        /// By what that was seen.
+        why: Refusal,
+    },
+    /// A request's [token](crate::csrf::Token) was none of its session's: a forged request, or a form
+    /// that is out of date.
+    ForgedToken {
+        /// The session's key, if there is one.
+        key: Option<SessionKey>,
+    },
     /// Something a request did was not kept, or could not be loaded.
     Failed {
         /// The session's key, if there is one yet.

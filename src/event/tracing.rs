@@ -45,6 +45,15 @@ impl Observer for TracingObserver {
             Event::Withheld => {
                 debug!(target: TARGET, "session changes withheld: there is no consent");
             }
+            Event::Refused { why } => {
+                warn!(target: TARGET, %why, "request of another site refused");
+            }
+            Event::ForgedToken { key: Some(key) } => {
+                warn!(target: TARGET, %key, "token of a form refused");
+            }
+            Event::ForgedToken { key: None } => {
+                warn!(target: TARGET, key = NONE, "token of a form refused");
+            }
             Event::Failed { key: Some(key), error } => {
                 error!(target: TARGET, %key, error = *error as &(dyn std::error::Error + 'static), "session failed");
             }

@@ -7,6 +7,7 @@ use super::plan::{Attempt, Planned, create, decode, plan, rotation_due, switch, 
 use super::wishes::{Rotate, Wishes};
 use super::{Answer, Call, Context, Policy, Reuse, Step, tombstone};
 use crate::candidates::Candidates;
+use crate::csrf::{self, Token};
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::entropy::{Entropy, EntropyError};
@@ -202,19 +203,83 @@ impl<T: SessionData> Machine<T> {
         Some((&held.live, held.record.expires_at))
     }
 
+    /// When the subject has proved who they are: `now`, if this request has seen them do it.
+    pub(crate) fn authenticated_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let loaded = self.loaded()?;
+        let subject = loaded.data.subject()?;
+        let reauthenticates =
+            loaded.wishes.rotate.is_some_and(|(_, rotate)| rotate == Rotate::Authenticated);
+        if loaded.wishes.torn {
+            return None;
+        }
+        let Some(held) = &loaded.held else { return loaded.wishes.pending().then_some(now) };
+        if reauthenticates {
+            return Some(now);
+        }
+        if held.record.subject == Some(subject) {
+            return held.live.authenticated_at;
+        }
+        // A release may have begun to name the same user in another way, which is no login.
+        match decode::<T>(held)?.subject() == Some(subject) {
+            true => held.live.authenticated_at,
+            false => Some(now),
+        }
+    }
+
     /// The id of the session, or the one that it will have once it is created.
-    #[expect(dead_code, reason = "for what is bound to the session")]
     pub(crate) fn id_to_be(&mut self, entropy: &dyn Entropy) -> Result<SessionId, EntropyError> {
         let Some(loaded) = self.loaded_mut() else { return SessionId::generate(entropy) };
         if let Some(held) = &loaded.held {
             return Ok(held.id.clone());
         }
-        if let Some(reserved) = &loaded.reserved {
-            return Ok(reserved.clone());
+        // An insertion whose answer was lost is repeated under its own id.
+        let mut attempts = loaded.unanswered.iter().chain(&loaded.attempt);
+        let lost = attempts.find(|attempt| attempt.created && attempt.ended.is_none());
+        if let Some(id) = lost.map(|attempt| &attempt.held.id).or(loaded.reserved.as_ref()) {
+            return Ok(id.clone());
         }
         let id = SessionId::generate(entropy)?;
         loaded.reserved = Some(id.clone());
         Ok(id)
+    }
+
+    /// Tells whether the session is stored, and a commit would give it another id.
+    pub(crate) fn changes_id(&self) -> bool {
+        self.loaded().is_some_and(|loaded| {
+            loaded.held.as_ref().is_some_and(|held| {
+                loaded.wishes.rotate.is_some()
+                    || (loaded.wishes.pending() && loaded.data.subject() != held.record.subject)
+            })
+        })
+    }
+
+    /// Makes a token for the forms of this session, and makes sure that there is one.
+    pub(crate) fn csrf_token(&mut self, entropy: &dyn Entropy) -> Result<Token, EntropyError> {
+        let id = self.id_to_be(entropy)?;
+        // Under a superseded id none may be created: the page is shown, and its form is refused.
+        if self.verdict() != Verdict::Superseded {
+            self.establish();
+        }
+        match self.live() {
+            Some((live, _)) => {
+                // The newest, because it lives the longest.
+                let successor = live.ids.successor.as_ref().map(|successor| &successor.verifier);
+                Token::new(&id, successor.unwrap_or(&live.ids.current), entropy)
+            }
+            None => Token::new(&id, &id.verifier(), entropy),
+        }
+    }
+
+    /// Tells whether the text is a token of this session.
+    pub(crate) fn has_csrf_token(&self, text: &[u8]) -> bool {
+        let held = self.loaded().and_then(|loaded| loaded.held.as_ref());
+        held.is_some_and(|held| {
+            let ids = &held.live.ids;
+            let successor = ids.successor.as_ref().map(|successor| &successor.verifier);
+            let previous = ids.previous.as_ref().map(|(previous, _)| previous);
+            let verifiers = [Some(&ids.current), successor, previous].into_iter().flatten();
+            csrf::is_good(text, &held.id, verifiers)
+        })
     }
 
     /// Wishes for a session, whatever its data is.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use self::judge::Held;
 use crate::codec::Encoding;
+use crate::csrf::OriginCheck;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
 use crate::event::Observer;
@@ -54,6 +55,15 @@ pub(crate) struct Policy {
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
     pub(crate) requires_consent: bool,
+    pub(crate) origin_check: OriginCheck,
+    pub(crate) pages: Pages,
+}
+
+/// Where browsers are sent that may not go on, if anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pages {
+    pub(crate) login: Option<Arc<str>>,
+    pub(crate) reauthentication: Option<Arc<str>>,
 }
 
 impl Default for Policy {
@@ -68,6 +78,8 @@ impl Default for Policy {
             clear_site_data: None,
             encoding: Encoding::default(),
             requires_consent: false,
+            pages: Pages::default(),
+            origin_check: OriginCheck::new(),
         }
     }
 }

@@ -17,10 +17,8 @@ const CLAUSES: &[&str] = &[
 ];
 
 /// Those whose tests are still to come.
-const AWAITED: &[&str] = &[
-    "7.4.3", "7.5.1", "7.5.2", "7.5.3", "3.5.1", "3.5.2", "3.5.3", "9.1.1", "9.1.2", "9.1.3",
-    "9.2.1", "9.2.2", "9.2.3", "4.4.3", "4.4.4",
-];
+const AWAITED: &[&str] =
+    &["7.4.3", "7.5.2", "9.1.1", "9.1.2", "9.1.3", "9.2.1", "9.2.2", "9.2.3", "4.4.3", "4.4.4"];
 
 /// Names of tests that belong to no clause of ASVS, and still to a row.
 const OTHER_PREFIXES: [&str; 2] = ["cheat_sheet_", "rfc_6265bis_"];
@@ -128,12 +126,8 @@ fn every_clause_has_its_tests_and_every_test_its_clause() {
     let mut wrong = Vec::new();
     let mut placed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for row in &rows {
-        let is_awaited = AWAITED.contains(&row.clause.as_str());
-        if row.tests.is_empty() != is_awaited {
-            wrong.push(match is_awaited {
-                true => format!("{} has tests: it is awaited no longer", row.clause),
-                false => format!("{} has no test", row.clause),
-            });
+        if row.tests.is_empty() && !AWAITED.contains(&row.clause.as_str()) {
+            wrong.push(format!("{} has no test", row.clause));
         }
         for test in &row.tests {
             if !there.contains(test) {

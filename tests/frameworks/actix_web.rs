@@ -26,7 +26,9 @@ use typed_session::cookie::{Attributes, CookiePolicy};
 use typed_session::store::{ErrorKind, MemoryStore};
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, TestStore, Theme};
 use typed_session::testing::{Verb, When};
-use typed_session::{Error, PendingSession, Rejection, Session, SessionLayer};
+use typed_session::{
+    Authenticated, AuthenticatedWithin, Error, PendingSession, Rejection, Session, SessionLayer,
+};
 
 use crate::loopback::{Answer, Watched, listener, send, upgrade, visit};
 
@@ -60,6 +62,8 @@ fn routes(config: &mut ServiceConfig) {
         .route("/missing", web::get().to(async |_: Session<Missing>| "there is a layer for it"))
         .route("/cookies", web::get().to(cookies))
         .route("/fail", web::post().to(fail))
+        .route("/members", web::to(members))
+        .route("/fresh", web::to(fresh))
         .route("/redirect", web::post().to(redirect))
         .route("/panic", web::post().to(panic))
         .route("/slow", web::post().to(slow))
@@ -98,6 +102,14 @@ async fn cookies(stage: Data<Stage>, session: Session<Shop>) -> HttpResponse {
 async fn fail(stage: Data<Stage>, session: Session<Shop>) -> actix_web::Result<String> {
     stage.visit(&session);
     Err(ErrorInternalServerError("as the story wants it"))
+}
+
+async fn members(stage: Data<Stage>, session: Authenticated<Shop>) -> String {
+    stage.visit(&session)
+}
+
+async fn fresh(stage: Data<Stage>, session: AuthenticatedWithin<Shop, 300>) -> String {
+    stage.visit(&session)
 }
 
 async fn redirect(stage: Data<Stage>, session: Session<Shop>) -> Redirect {

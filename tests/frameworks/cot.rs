@@ -20,7 +20,10 @@ use tower::util::MapResultLayer;
 use typed_session::store::{MemoryStore, Store};
 use typed_session::testing::Verb;
 use typed_session::testing::adapter::{Feature, Missing, Setup, Shop, Stage, Suite, Theme};
-use typed_session::{PendingSession, Rejection, Session, SessionData, SessionLayer};
+use typed_session::{
+    Guard, LoggedIn, PendingSession, Rejection, Requirement, Session, SessionData, SessionLayer,
+    Within,
+};
 
 use crate::loopback::{self, Watched};
 
@@ -72,7 +75,13 @@ impl<S: Store, R: Store> Project for Stories<S, R> {
 fn answer(result: cot::Result<Response>) -> cot::Result<Response> {
     result.or_else(|error| match error.inner().downcast_ref::<Rejection>() {
         Some(rejection) => {
-            rejection.public_message().with_status(error.status_code()).into_response()
+            let answer = rejection.public_message().with_status(error.status_code());
+            let mut response = answer.into_response()?;
+            for header in rejection.headers() {
+                let name: header::HeaderName = header.name.parse().unwrap();
+                response.headers_mut().insert(name, header.value.parse().unwrap());
+            }
+            Ok(response)
         }
         None => Err(error),
     })
@@ -91,6 +100,16 @@ impl<T: SessionData> FromRequestHead for Loaded<T> {
     async fn from_request_head(head: &RequestHead) -> cot::Result<Self> {
         let pending = PendingSession::found(head.extensions.get()).map_err(refuse)?;
         pending.load().await.map(Self).map_err(refuse)
+    }
+}
+
+/// The session of those who may have it.
+struct Guarded<R>(Guard<Shop, R>);
+
+impl<R: Requirement<Shop>> FromRequestHead for Guarded<R> {
+    async fn from_request_head(head: &RequestHead) -> cot::Result<Self> {
+        let pending = PendingSession::found(head.extensions.get()).map_err(refuse)?;
+        pending.guarded().await.map(Self).map_err(refuse)
     }
 }
 
@@ -116,7 +135,8 @@ impl App for Pages {
                 move |Loaded(session): Loaded<Shop>| async move { page(stage.visit(&session)) };
             Route::with_handler(path, handler)
         };
-        let [twice, both, redirect, slow, stream, committed] = [(); 6].map(|()| stage.clone());
+        let [twice, both, members, fresh, redirect, slow, stream, committed] =
+            [(); 8].map(|()| stage.clone());
         Router::with_urls([
             act(),
             Route::with_router("/nested", Router::with_urls([act()])),
@@ -138,6 +158,12 @@ impl App for Pages {
                     both.both(&shop, &theme)
                 },
             ),
+            Route::with_handler("/members", async move |Guarded(s): Guarded<LoggedIn>| {
+                members.visit(&s)
+            }),
+            Route::with_handler("/fresh", async move |Guarded(s): Guarded<Within<300>>| {
+                fresh.visit(&s)
+            }),
             Route::with_handler("/redirect", async move |Loaded(session): Loaded<Shop>| {
                 redirect.login(&session);
                 Redirect::new("/act/read")

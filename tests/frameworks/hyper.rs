@@ -19,7 +19,10 @@ use tower::{Layer, ServiceExt, service_fn};
 use typed_session::testing::adapter::{
     Feature, Missing, Setup, Shop, Stage, Suite, TestStore, Theme,
 };
-use typed_session::{PendingSession, Rejection, Session, SessionData, SessionLayer};
+use typed_session::{
+    Authenticated, AuthenticatedWithin, PendingSession, Rejection, Session, SessionData,
+    SessionLayer,
+};
 
 type Sessions = SessionLayer<Shop, TestStore>;
 type Response = hyper::Response<Body>;
@@ -63,7 +66,7 @@ async fn handle<B>(
 
 async fn answer<B>(request: Request<B>, path: &str, stage: &Stage) -> Result<Response, Infallible> {
     let response = route(&request, path, stage).await;
-    Ok(response.unwrap_or_else(|rejection| text(rejection.status(), rejection.public_message())))
+    Ok(response.unwrap_or_else(Response::from))
 }
 
 async fn route<B>(request: &Request<B>, path: &str, stage: &Stage) -> Result<Response, Rejection> {
@@ -89,6 +92,14 @@ async fn route<B>(request: &Request<B>, path: &str, stage: &Stage) -> Result<Res
         "/fail" => {
             stage.visit(&session(request).await?);
             text(500, "as the story wants it")
+        }
+        "/members" => {
+            let session = Authenticated::try_from(session(request).await?)?;
+            text(200, stage.visit(&session))
+        }
+        "/fresh" => {
+            let session = AuthenticatedWithin::<_, 300>::try_from(session(request).await?)?;
+            text(200, stage.visit(&session))
         }
         "/redirect" => {
             stage.login(&session(request).await?);

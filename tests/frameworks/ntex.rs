@@ -25,7 +25,9 @@ use typed_session::testing::adapter::{
     Feature, Missing, Setup, Shop, Stage, Suite, TestStore, Theme,
 };
 use typed_session::testing::{Verb, When};
-use typed_session::{Error, PendingSession, Rejection, Session, SessionLayer};
+use typed_session::{
+    Authenticated, AuthenticatedWithin, Error, PendingSession, Rejection, Session, SessionLayer,
+};
 
 use crate::loopback::{Watched, listener, send, upgrade, visit};
 
@@ -64,6 +66,8 @@ fn routes(config: &mut ServiceConfig<Staged>) {
         .route("/missing", web::get().to(async |_: Session<Missing>| "there is a layer for it"))
         .route("/cookies", web::get().to_with_state(cookies))
         .route("/fail", web::post().to_with_state(fail))
+        .route("/members", web::to_with_state(members))
+        .route("/fresh", web::to_with_state(fresh))
         .route("/redirect", web::post().to_with_state(redirect))
         .route("/panic", web::post().to_with_state(panic))
         .route("/slow", web::post().to_with_state(slow))
@@ -104,6 +108,14 @@ async fn fail(
 ) -> Result<String, InternalError<&'static str>> {
     stage.visit(&session);
     Err(ErrorInternalServerError("as the story wants it"))
+}
+
+async fn members(stage: &Staged, (): (), session: Authenticated<Shop>) -> String {
+    stage.visit(&session)
+}
+
+async fn fresh(stage: &Staged, (): (), session: AuthenticatedWithin<Shop, 300>) -> String {
+    stage.visit(&session)
 }
 
 async fn redirect(stage: &Staged, (): (), session: Session<Shop>) -> HttpResponse {

@@ -17,7 +17,7 @@ use poem::{
 use typed_session::store::ErrorKind;
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Verb, When};
-use typed_session::{PendingSession, Session};
+use typed_session::{Authenticated, AuthenticatedWithin, PendingSession, Session};
 
 use crate::loopback::{SoldOut, Watched, send};
 
@@ -38,6 +38,8 @@ fn start(setup: Setup) -> SocketAddr {
             .at("/missing", get(missing))
             .at("/cookies", get(cookies))
             .at("/fail", post(fail))
+            .at("/members", get(members).post(members))
+            .at("/fresh", get(fresh).post(fresh))
             .at("/redirect", post(redirect))
             .at("/panic", post(panics))
             .at("/slow", post(slow))
@@ -95,6 +97,16 @@ fn cookies(stage: Data<&Stage>, jar: &CookieJar, session: Session<Shop>) -> impl
 fn fail(stage: Data<&Stage>, session: Session<Shop>) -> Result<()> {
     stage.visit(&session);
     Err(InternalServerError(std::io::Error::other("on purpose")))
+}
+
+#[handler]
+fn members(stage: Data<&Stage>, session: Authenticated<Shop>) -> String {
+    stage.visit(&session)
+}
+
+#[handler]
+fn fresh(stage: Data<&Stage>, session: AuthenticatedWithin<Shop, 300>) -> String {
+    stage.visit(&session)
 }
 
 #[handler]

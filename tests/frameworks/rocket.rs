@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use typed_session::store::{ErrorKind, MemoryStore};
 use typed_session::testing::adapter::{Feature, Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Faults, Spied, Verb, When};
-use typed_session::{Error, PendingSession, Rejection, Session, SessionData, SessionLayer};
+use typed_session::{
+    Authenticated, AuthenticatedWithin, Error, PendingSession, Rejection, Session, SessionData,
+    SessionLayer,
+};
 
 use crate::loopback::{self, Answer, Watched};
 
@@ -36,7 +39,8 @@ fn start(setup: Setup) -> SocketAddr {
     let Setup { sessions, themes, stage, .. } = setup;
     let act = routes![read, act];
     let others = routes![
-        plain, twice, both, missing, cookies, fail, redirect, panic, slow, stream, committed, ws
+        plain, twice, both, missing, cookies, fail, members, join, fresh, confirm, redirect, panic,
+        slow, stream, committed, ws
     ];
     // Fairings are around all routes, so that a nested scope can only attach the layer again.
     let app = rocket().attach(sessions.clone()).attach(themes).attach(sessions).manage(stage);
@@ -96,6 +100,26 @@ fn cookies(s: Session<Shop>, jar: &CookieJar<'_>, stage: &State<Stage>) -> Varie
 fn fail(s: Session<Shop>, stage: &State<Stage>) -> Status {
     stage.visit(&s);
     Status::InternalServerError
+}
+
+#[get("/members")]
+fn members(s: Authenticated<Shop>, stage: &State<Stage>) -> String {
+    stage.visit(&s)
+}
+
+#[post("/members")]
+fn join(s: Authenticated<Shop>, stage: &State<Stage>) -> String {
+    stage.visit(&s)
+}
+
+#[get("/fresh")]
+fn fresh(s: AuthenticatedWithin<Shop, 300>, stage: &State<Stage>) -> String {
+    stage.visit(&s)
+}
+
+#[post("/fresh")]
+fn confirm(s: AuthenticatedWithin<Shop, 300>, stage: &State<Stage>) -> String {
+    stage.visit(&s)
 }
 
 #[post("/redirect")]

@@ -12,7 +12,7 @@ use salvo::websocket::{Message, WebSocketUpgrade};
 use typed_session::store::ErrorKind;
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Verb, When};
-use typed_session::{Error, PendingSession, Session};
+use typed_session::{Authenticated, AuthenticatedWithin, Error, PendingSession, Session};
 
 use crate::loopback::{Watched, send};
 
@@ -37,6 +37,8 @@ fn start(setup: Setup) -> SocketAddr {
             .push(Router::with_path("missing").get(missing))
             .push(Router::with_path("cookies").get(cookies))
             .push(Router::with_path("fail").post(fail))
+            .push(Router::with_path("members").get(members).post(members))
+            .push(Router::with_path("fresh").get(fresh).post(fresh))
             .push(Router::with_path("redirect").post(redirect))
             .push(Router::with_path("panic").post(panics))
             .push(Router::with_path("slow").post(slow))
@@ -107,6 +109,16 @@ async fn cookies(depot: &mut Depot, response: &mut Response, session: Session<Sh
 async fn fail(depot: &mut Depot, session: Session<Shop>) -> Result<(), StatusError> {
     stage(depot).visit(&session);
     Err(StatusError::internal_server_error())
+}
+
+#[handler]
+async fn members(depot: &mut Depot, session: Authenticated<Shop>) -> String {
+    stage(depot).visit(&session)
+}
+
+#[handler]
+async fn fresh(depot: &mut Depot, session: AuthenticatedWithin<Shop, 300>) -> String {
+    stage(depot).visit(&session)
 }
 
 #[handler]

@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt, stream};
 use typed_session::store::ErrorKind;
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
 use typed_session::testing::{Verb, When};
-use typed_session::{Rejection, Session};
+use typed_session::{Authenticated, AuthenticatedWithin, Rejection, Session};
 use viz::middleware::cookie;
 use viz::types::{Cookie, Cookies, Message, Params, State, WebSocket};
 use viz::{
@@ -34,6 +34,10 @@ fn start(setup: Setup) -> SocketAddr {
             .get("/missing", missing.into_handler())
             .get("/cookies", cookies.into_handler())
             .post("/fail", fail.into_handler())
+            .get("/members", members.into_handler())
+            .post("/members", members.into_handler())
+            .get("/fresh", fresh.into_handler())
+            .post("/fresh", fresh.into_handler())
             .post("/redirect", redirect.into_handler())
             .post("/panic", panics.into_handler())
             .post("/slow", slow.into_handler())
@@ -98,6 +102,17 @@ async fn cookies(
 async fn fail(State(stage): State<Stage>, session: Session<Shop>) -> Result<()> {
     stage.visit(&session);
     Err(Error::boxed("on purpose"))
+}
+
+async fn members(State(stage): State<Stage>, session: Authenticated<Shop>) -> Result<String> {
+    Ok(stage.visit(&session))
+}
+
+async fn fresh(
+    State(stage): State<Stage>,
+    session: AuthenticatedWithin<Shop, 300>,
+) -> Result<String> {
+    Ok(stage.visit(&session))
 }
 
 async fn redirect(State(stage): State<Stage>, session: Session<Shop>) -> Result<Response> {

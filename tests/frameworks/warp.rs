@@ -12,7 +12,9 @@ use tokio::net::TcpListener;
 use tower::Layer;
 use typed_session::testing::Verb;
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
-use typed_session::{Error, PendingSession, Rejection, Session, SessionData};
+use typed_session::{
+    Error, Guard, LoggedIn, PendingSession, Rejection, Requirement, Session, SessionData, Within,
+};
 use warp::filters::BoxedFilter;
 use warp::http::{StatusCode, Uri, header};
 use warp::reply::{self, Reply, Response};
@@ -63,6 +65,14 @@ fn session<T: SessionData>() -> BoxedFilter<(Session<T>,)> {
     ext::optional().and_then(load).boxed()
 }
 
+/// The session of those who may have it.
+fn guarded<T: SessionData, R: Requirement<T>>() -> BoxedFilter<(Guard<T, R>,)> {
+    let check = |session| async {
+        Guard::check(session).map_err(|rejection| reject::custom(NoSession(rejection)))
+    };
+    session::<T>().and_then(check).boxed()
+}
+
 #[derive(Debug)]
 struct NoSession(Rejection);
 
@@ -70,7 +80,14 @@ impl reject::Reject for NoSession {}
 
 async fn recover(rejection: warp::Rejection) -> Result<Response, warp::Rejection> {
     match rejection.find() {
-        Some(NoSession(why)) => Ok(sentence(why.status(), why.public_message())),
+        Some(NoSession(why)) => {
+            let mut response = sentence(why.status(), why.public_message());
+            for header in why.headers() {
+                let name: header::HeaderName = header.name.parse().unwrap();
+                response.headers_mut().insert(name, header.value.parse().unwrap());
+            }
+            Ok(response)
+        }
         None => Err(rejection),
     }
 }
@@ -115,8 +132,11 @@ fn routes(stage: Stage) -> BoxedFilter<(Response,)> {
         .unify()
         .or(post("slow").and(shop()).then(slow))
         .unify();
+    let members = path!("members").and(guarded::<Shop, LoggedIn>()).and(stage.clone());
+    let fresh = path!("fresh").and(guarded::<Shop, Within<300>>()).and(stage.clone());
+    let guarded = members.map(guard).or(fresh.map(guard)).unify();
     let acts = act().or(path("nested").and(act())).unify();
-    pages.or(forms).unify().or(acts).unify().recover(recover).unify().boxed()
+    pages.or(forms).unify().or(guarded).unify().or(acts).unify().recover(recover).unify().boxed()
 }
 
 /// The path before the method, so that no path is a 404, and no 405.
@@ -130,6 +150,10 @@ fn post(name: &'static str) -> impl Filter<Extract = (), Error = warp::Rejection
 
 async fn act(action: String, session: Session<Shop>, stage: Stage) -> Response {
     answer(stage.act(&session, &action).await)
+}
+
+fn guard<R>(session: Guard<Shop, R>, stage: Stage) -> Response {
+    stage.visit(&session).into_response()
 }
 
 fn twice(one: Session<Shop>, other: Session<Shop>, stage: Stage) -> Response {

@@ -10,14 +10,15 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::any;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use typed_session::testing::adapter::{Setup, Story, Suite, TestStore};
-use typed_session::{Mode, PendingSession, SessionData, SessionLayer};
+use typed_session::{Mode, PendingSession, RequestHead, SessionData, SessionLayer};
 
 use crate::axum::{act, routes};
 
@@ -37,6 +38,9 @@ const CAUGHT: &[(Mistake, &[Story])] = &[
     (Mistake::ReadsEveryHeader, &[Story::OtherTransports]),
     (Mistake::ReadsOncePerConnection, &[Story::OneConnection]),
     (Mistake::KnowsNoSockets, &[Story::Socket, Story::SocketLogin]),
+    (Mistake::IgnoresRefusals, &[Story::OtherSites]),
+    (Mistake::RefusesAfterTheHandler, &[Story::OtherSites]),
+    (Mistake::KnowsNoHost, &[Story::OwnSite]),
     (Mistake::Replaces, &[Story::OwnHeaders, Story::TwoLayers]),
     (Mistake::Appends, &[Story::TwoLayers]),
     (Mistake::ForgetsVary, &[Story::Vary, Story::OwnHeaders, Story::TwoLayers]),
@@ -58,6 +62,9 @@ const CAUGHT: &[(Mistake, &[Story])] = &[
     (Mistake::KeepsTheText, &[Story::OutageOfCommit, Story::LostChange]),
     (Mistake::ErrorsWithoutHeaders, &[Story::OutageOfCommit, Story::LostChange]),
     (Mistake::OutageIsLogout, &[Story::OutageOfLoad, Story::OutageOfCommit]),
+    (Mistake::ShowsNoHead, &[Story::LoginPage, Story::Fresh]),
+    (Mistake::RefusesWithoutHeaders, &[Story::Guarded, Story::LoginPage, Story::Fresh]),
+    (Mistake::OutageIsLogin, &[Story::GuardedOutage, Story::OutageOfLoad]),
     (
         Mistake::EveryErrorIs500,
         &[Story::OutageOfLoad, Story::MissingLayer, Story::ErrorsOfHandlers],
@@ -89,6 +96,12 @@ enum Mistake {
     /// Takes the first id of a connection for that of all its requests.
     ReadsOncePerConnection,
     KnowsNoSockets,
+    /// Lets the handler run for a request that another site has caused.
+    IgnoresRefusals,
+    /// .. and says no afterwards.
+    RefusesAfterTheHandler,
+    /// Shows a request without its host.
+    KnowsNoHost,
     /// Every header takes the place of those of its name.
     Replaces,
     /// No header takes the place of those of its name.
@@ -118,6 +131,11 @@ enum Mistake {
     ErrorsWithoutHeaders,
     OutageIsLogout,
     EveryErrorIs500,
+    /// Opens by the fields alone, so that the layer does not know what is asked for.
+    ShowsNoHead,
+    /// Of a rejection it takes status and sentence alone.
+    RefusesWithoutHeaders,
+    OutageIsLogin,
 }
 
 #[test]
@@ -227,6 +245,41 @@ impl<T: SessionData> Wrong<T> {
     }
 }
 
+/// What the layer is shown of a request.
+struct Head<'a> {
+    request: Request<()>,
+    /// The header that carries the id, and what the mistake has read of it.
+    name: &'a str,
+    fields: Vec<Vec<u8>>,
+    mistake: Mistake,
+}
+
+fn head_of(request: &Request) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
+}
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        let read = if name == self.name { &*self.fields } else { &[] };
+        let hidden = name == self.name || (name == "host" && self.mistake == Mistake::KnowsNoHost);
+        let others = self.request.headers().get_all(name).iter().filter(move |_| !hidden);
+        read.iter().map(Vec::as_slice).chain(others.map(HeaderValue::as_bytes))
+    }
+
+    fn authority(&self) -> Option<&str> {
+        let authority = self.request.uri().authority().map(Authority::as_str);
+        authority.filter(|_| self.mistake != Mistake::KnowsNoHost)
+    }
+}
+
 /// What a cookie jar makes of a `Cookie` header: one cookie of each name.
 fn one_of_each_name(fields: &[Vec<u8>], last: bool) -> Vec<Vec<u8>> {
     let mut jar = HashMap::new();
@@ -263,8 +316,32 @@ async fn around<T: SessionData>(
         .then(|| Arc::clone(&wrong.permits).try_acquire_owned());
 
     let fields = wrong.read(&request);
-    let open = || wrong.layer.open(fields.iter().map(Vec::as_slice));
+    let name = wrong.layer.request_header();
+    let head = Head { request: head_of(&request), name, fields, mistake };
+    let open = || match mistake {
+        Mistake::ShowsNoHead => wrong.layer.open(head.fields.iter().map(Vec::as_slice)),
+        _ => wrong.layer.receive(&head),
+    };
     let mut exchange = open();
+    let refusal = exchange.refused().map(|rejection| {
+        let status = StatusCode::from_u16(rejection.status()).unwrap();
+        (status, rejection.public_message()).into_response()
+    });
+    match (refusal, mistake) {
+        (None, _) | (Some(_), Mistake::IgnoresRefusals) => {}
+        (Some(refusal), Mistake::RefusesAfterTheHandler) => {
+            request.extensions_mut().insert(exchange.pending());
+            drop(next.run(request).await);
+            drop(exchange.finish().await);
+            return refusal;
+        }
+        (Some(refusal), _) => {
+            if mistake == Mistake::LeaksWhatIsDropped {
+                wrong.permits.add_permits(1);
+            }
+            return refusal;
+        }
+    }
     let pending = exchange.pending();
     request.extensions_mut().insert(pending.clone());
     if mistake == Mistake::LoadsEagerly {
@@ -300,6 +377,14 @@ async fn around<T: SessionData>(
         Mistake::EveryErrorIs500 if response.status().as_u16() >= 400 => {
             let headers = std::mem::take(response.headers_mut());
             response = (StatusCode::INTERNAL_SERVER_ERROR, headers).into_response();
+        }
+        Mistake::RefusesWithoutHeaders if [303, 401].contains(&response.status().as_u16()) => {
+            for name in ["location", "www-authenticate", "cache-control"] {
+                response.headers_mut().remove(name);
+            }
+        }
+        Mistake::OutageIsLogin if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            response = Redirect::to("/login").into_response();
         }
         _ => {}
     }
@@ -349,7 +434,9 @@ async fn around<T: SessionData>(
         add(headers, header.name, &value, mode);
     }
     let renewed = match mistake {
-        Mistake::RenewsAlways => fields.first().filter(|_| !headers.contains_key("set-cookie")),
+        Mistake::RenewsAlways => {
+            head.fields.first().filter(|_| !headers.contains_key("set-cookie"))
+        }
         _ => None,
     };
     if let Some(cookie) = renewed.and_then(|field| str::from_utf8(field).ok()) {

@@ -12,7 +12,7 @@ use axum::routing::{any, get, post};
 use futures_util::stream::{self, StreamExt};
 use tokio::runtime::Runtime;
 use typed_session::testing::adapter::{Missing, Setup, Shop, Stage, Suite, Theme};
-use typed_session::{Error, Session};
+use typed_session::{Authenticated, AuthenticatedWithin, Error, Session};
 
 #[test]
 fn axum_comes_true() {
@@ -48,6 +48,8 @@ pub(crate) fn routes() -> Router<Stage> {
         .route("/missing", get(async |_: Session<Missing>| "there is a layer for it"))
         .route("/cookies", get(cookies))
         .route("/fail", post(fail))
+        .route("/members", any(members))
+        .route("/fresh", any(fresh))
         .route("/redirect", post(redirect))
         .route("/panic", post(panic))
         .route("/slow", post(slow))
@@ -80,6 +82,14 @@ async fn cookies(State(stage): State<Stage>, session: Session<Shop>) -> impl Int
 async fn fail(State(stage): State<Stage>, session: Session<Shop>) -> StatusCode {
     stage.visit(&session);
     StatusCode::INTERNAL_SERVER_ERROR
+}
+
+async fn members(State(stage): State<Stage>, session: Authenticated<Shop>) -> String {
+    stage.visit(&session)
+}
+
+async fn fresh(State(stage): State<Stage>, session: AuthenticatedWithin<Shop, 300>) -> String {
+    stage.visit(&session)
 }
 
 async fn redirect(State(stage): State<Stage>, session: Session<Shop>) -> Redirect {

@@ -28,6 +28,8 @@
 //! | `GET /missing` | `Session<Missing>` | whatever: there is no layer for it |
 //! | `GET /cookies` | `Session<Shop>` | calls `stage.visit(&session)`; returns its text with a cookie `theme=dark`, set by the framework's means if it has any, and a header `Vary: Accept` |
 //! | `POST /fail` | `Session<Shop>` | calls `stage.visit(&session)`; fails by the framework's own means with status 500 |
+//! | `GET` and `POST /members` | `Authenticated<Shop>` | returns `stage.visit(&session)` |
+//! | `GET` and `POST /fresh` | `AuthenticatedWithin<Shop, 300>` | returns `stage.visit(&session)` |
 //! | `POST /redirect` | `Session<Shop>` | calls `stage.login(&session)`; redirects to `/act/read` by 303, or what the framework has |
 //! | `POST /panic` | `Session<Shop>` | calls `stage.visit(&session)` and panics |
 //! | `POST /slow` | `Session<Shop>` | calls `stage.visit(&session)`, awaits `stage.pause()`, returns `kept` |

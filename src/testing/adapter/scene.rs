@@ -51,7 +51,9 @@ impl Scene {
             .clock(clock.clone())
             .transport(shop.transport())
             .rotation(Rotation::default())
-            .clear_site_data(ClearSiteData::Cache);
+            .clear_site_data(ClearSiteData::Cache)
+            .login_page("/login")
+            .reauthentication_page("/confirm");
         let other: TestStore = Spy::new(Faulty::new(Arc::new(MemoryStore::new())));
         let themes =
             SessionLayer::<Theme, _>::new(other).clock(clock.clone()).transport(theme.transport());
@@ -105,6 +107,10 @@ impl Scene {
             Carrier::Bearer => format!("{protocol}, `Authorization: Bearer`"),
             Carrier::Header(name) => format!("{protocol}, `{name}`"),
         }
+    }
+
+    pub(super) const fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     pub(super) const fn address(&self) -> SocketAddr {

@@ -4,7 +4,7 @@ use crate::testing::Calls;
 use crate::testing::adapter::client::{Answer, Check};
 use crate::testing::adapter::scene::Scene;
 
-const OUTAGE: &str = "Sessions are not available at the moment. Please try again.";
+pub(super) const OUTAGE: &str = "Sessions are not available at the moment. Please try again.";
 const LOST: &str = "Your session was changed elsewhere, and this change was not kept. \
     Please reload and try again.";
 

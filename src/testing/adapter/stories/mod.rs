@@ -6,8 +6,10 @@ use super::story::Story;
 
 mod failures;
 mod fields;
+mod guards;
 mod layers;
 mod life;
+mod origins;
 mod parallel;
 mod responses;
 mod sockets;
@@ -39,12 +41,18 @@ pub(super) async fn tell(scene: &Scene, story: Story) -> Check {
         Story::Stream => responses::stream(scene).await,
         Story::CommittedStream => responses::committed_stream(scene).await,
         Story::TwoLayers => layers::two(scene).await,
+        Story::OtherSites => origins::others(scene).await,
+        Story::OwnSite => origins::own(scene).await,
         Story::Nested => layers::nested(scene).await,
         Story::MissingLayer => layers::missing(scene).await,
         Story::OutageOfLoad => failures::outage_of_load(scene).await,
         Story::OutageOfCommit => failures::outage_of_commit(scene).await,
         Story::LostChange => failures::lost_change(scene).await,
         Story::ErrorsOfHandlers => failures::errors_of_handlers(scene).await,
+        Story::Guarded => guards::guarded(scene).await,
+        Story::LoginPage => guards::login_page(scene).await,
+        Story::Fresh => guards::fresh(scene).await,
+        Story::GuardedOutage => guards::outage(scene).await,
         Story::ParallelLogins => parallel::logins(scene).await,
         Story::ParallelLogouts => parallel::logouts(scene).await,
         Story::OneConnection => parallel::one_connection(scene).await,
