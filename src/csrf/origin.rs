@@ -111,6 +111,11 @@ impl OriginCheck {
         Self { is_on: false, trusted: Vec::new() }
     }
 
+    /// The origins that are trusted beside the site itself, or nothing if all are.
+    pub(crate) fn trusted(&self) -> Option<&[String]> {
+        self.is_on.then_some(&*self.trusted)
+    }
+
     /// Judges a request by its head.
     ///
     /// A layer does it by itself; it is for services that have no layer.

@@ -270,26 +270,30 @@ pub(super) const SETTINGS: &[Setting] = &[
         }],
     },
     Setting {
-        name: "requests that other sites cause",
-        value: |facts| match facts.cookie() {
-            None => "carry no id".into(),
-            Some(cookie) => match cookie.attributes().same_site {
-                Some(SameSite::Strict) => "carry no cookie (`SameSite=Strict`)".into(),
-                Some(SameSite::Lax) => {
-                    "carry the cookie only where a link is followed (`SameSite=Lax`)".into()
-                }
-                Some(SameSite::None) | None => "carry the cookie".into(),
-            },
+        name: "changes that other sites' pages ask for",
+        value: |facts| match (facts.cookie(), facts.policy.origin_check.trusted()) {
+            (None, _) => "carry no id".into(),
+            (Some(_), None) => "are let through".into(),
+            (Some(_), Some([])) => "are refused".into(),
+            (Some(_), Some(trusted)) => {
+                format!("are refused, unless they come from {}", trusted.join(", "))
+            }
         },
-        why: |_| "browsers add a header to none",
+        why: |facts| match facts.cookie() {
+            Some(_) => "a browser adds the cookie to whatever another site has caused",
+            None => "a browser adds a header to nothing by itself",
+        },
         rules: &[Rule {
             clause: "3.5.1",
             level: Level::L1,
             excuse: Excuse::AReason,
-            broken: |facts| {
-                facts.cookie().map(|_| "the layer does not check where a request comes from".into())
+            broken: |facts| match (facts.cookie(), facts.policy.origin_check.trusted()) {
+                (Some(_), None) => {
+                    Some("the layer does not check where a request comes from".into())
+                }
+                (Some(_), Some(_)) | (None, _) => None,
             },
-            remedy: "check the origin of requests that change something, or a token in each form",
+            remedy: "leave out `OriginCheck::dangerous_off`, and trust the origins that are meant",
         }],
     },
     Setting {

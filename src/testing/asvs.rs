@@ -15,12 +15,12 @@ use crate::store::Backend;
 /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
 /// # struct Shop { user: Option<u64> }
 /// # impl SessionData for Shop {}
-/// use typed_session::{ClearSiteData, policy::Level, testing};
+/// use typed_session::{Lifetime, policy::Level, testing};
 ///
 /// fn sessions() -> SessionLayer<Shop, MemoryStore> {
 ///     SessionLayer::new(MemoryStore::new())
-///         .clear_site_data(ClearSiteData::Cache)
-///         .because("3.5.1", "every form has a token, which `checkout` and `account` check")
+///         .lifetime(Lifetime::nist_aal2())
+///         .because("14.3.1", "our pages keep nothing in the browser")
 /// }
 ///
 /// // #[test]

@@ -16,6 +16,7 @@ mod interleavings;
 mod lessons;
 #[cfg(feature = "testing")]
 mod lifecycle_table;
+mod map;
 #[cfg(feature = "testing")]
 mod outside;
 mod runtimes;

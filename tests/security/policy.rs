@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use typed_session::cookie::{Attributes, CookiePolicy, SameSite};
+use typed_session::csrf::OriginCheck;
 use typed_session::policy::Level;
 use typed_session::store::MemoryStore;
 use typed_session::testing::{SeededEntropy, assert_asvs};
@@ -25,7 +26,6 @@ fn good() -> Layer {
     layer()
         .clear_site_data(ClearSiteData::Cache)
         .observer(Events::default())
-        .because("3.5.1", "each form has a token")
         .because("7.1.2", "as many devices as they like")
 }
 
@@ -109,12 +109,13 @@ fn asvs_7_1_3_lifetimes_in_a_federation_are_written_down() {
 #[test]
 fn every_deviation_is_found_under_its_clause() {
     breaks(&[], |layer| layer);
-    assert_eq!(against(&layer()), ["7.1.2", "3.5.1", "14.3.1", "16.3.3"]);
+    assert_eq!(against(&layer()), ["7.1.2", "14.3.1", "16.3.3"]);
     breaks(&["7.2.3"], |layer| layer.dangerous_entropy(SeededEntropy::new(1)));
     breaks(&[], |layer| {
         layer.dangerous_entropy(SeededEntropy::new(1)).dangerous_entropy(SystemEntropy)
     });
     breaks(&["16.3.3"], |layer| layer.observer(()));
+    breaks(&["3.5.1"], |layer| layer.check_origin(OriginCheck::dangerous_off()));
     breaks(&["3.3.1", "3.3.3"], |layer| {
         layer.cookie(CookiePolicy::dangerous_plain_http_on_localhost())
     });
@@ -171,6 +172,7 @@ fn the_document_is_kept_as_it_was() {
         .lifetime(Lifetime::new(30 * MINUTE, 90 * DAY).persistent())
         .rotation(Rotation::default().on_reuse(Reuse::EndSession))
         .clear_site_data(ClearSiteData::CacheAndStorage)
+        .check_origin(OriginCheck::new().trust("https://www.shop.example").unwrap())
         .require_consent()
         .because("7.1.1", "customers come back every few days and buy on account")
         .because("7.3.2", "the same; payment asks for the password again")
@@ -185,7 +187,7 @@ fn the_document_is_kept_as_it_was() {
 #[test]
 fn a_build_fails_when_the_policy_falls_below_a_level_and_is_told_what_to_do() {
     assert_asvs(&good(), Level::L3);
-    assert_asvs(&layer().because("3.5.1", "tokens").because("14.3.1", "none"), Level::L1);
+    assert_asvs(&layer().because("14.3.1", "none"), Level::L1);
 
     let failure = |layer: Layer, level| {
         let failed = catch_unwind(AssertUnwindSafe(|| assert_asvs(&layer, level))).unwrap_err();
