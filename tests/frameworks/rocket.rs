@@ -332,7 +332,7 @@ fn unknown() -> &'static str {
     "who are you?"
 }
 
-#[catch(303)]
+#[catch(default)]
 fn elsewhere() -> (Status, &'static str) {
     (Status::NotFound, "nothing here")
 }
