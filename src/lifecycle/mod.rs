@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::judge::Held;
+use crate::client::ClientPolicy;
 use crate::codec::Encoding;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
@@ -15,6 +16,7 @@ use crate::event::Observer;
 use crate::id::SessionKey;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
+use crate::seats::{Limit, Seating};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
@@ -51,6 +53,8 @@ pub(crate) struct Policy {
     pub(crate) remember_superseded: Duration,
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
+    pub(crate) client: Option<ClientPolicy>,
+    pub(crate) limit: Option<Limit>,
 }
 
 impl Default for Policy {
@@ -64,6 +68,8 @@ impl Default for Policy {
             remember_superseded: Duration::from_secs(2 * 60),
             clear_site_data: None,
             encoding: Encoding::default(),
+            client: None,
+            limit: None,
         }
     }
 }
@@ -185,6 +191,8 @@ impl Call {
 pub(crate) enum Step {
     /// Ask the store, and bring the answer.
     Call(Call),
+    /// Take a seat for a login, and bring the answer.
+    Seat(Box<Seating>),
     /// Nothing: it is done.
     Done,
     /// The attempt met a newer record, which was taken over: try again on it.
