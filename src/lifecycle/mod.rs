@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::judge::Held;
+use crate::client::ClientPolicy;
 use crate::codec::Encoding;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
@@ -15,12 +16,13 @@ use crate::event::Observer;
 use crate::id::SessionKey;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
+use crate::seats::{Limit, Seating};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
 use crate::verdict::EndReason;
 
-pub(crate) use self::machine::Machine;
+pub(crate) use self::machine::{Machine, Proof};
 pub(crate) use self::wishes::Rotate;
 
 mod judge;
@@ -52,6 +54,8 @@ pub(crate) struct Policy {
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
     pub(crate) pages: Pages,
+    pub(crate) client: Option<ClientPolicy>,
+    pub(crate) limit: Option<Limit>,
 }
 
 /// Where browsers are sent that may not go on, if anywhere.
@@ -73,6 +77,8 @@ impl Default for Policy {
             clear_site_data: None,
             encoding: Encoding::default(),
             pages: Pages::default(),
+            client: None,
+            limit: None,
         }
     }
 }
@@ -194,6 +200,8 @@ impl Call {
 pub(crate) enum Step {
     /// Ask the store, and bring the answer.
     Call(Call),
+    /// Take a seat for a login, and bring the answer.
+    Seat(Box<Seating>),
     /// Nothing: it is done.
     Done,
     /// The attempt met a newer record, which was taken over: try again on it.
