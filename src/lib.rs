@@ -64,7 +64,11 @@
 //! | ask for a second check, good once | [`Grants`] |
 //! | offer "stay signed in" | [`Session::set_lifetime`] |
 //! | know why there is no session | [`Session::verdict`], [`Verdict`] |
-//! | log a user out everywhere, or one session from outside | [`SessionLayer::end_all`], [`SessionLayer::end`] |
+//! | show users their sessions, and let them end each | [`SessionLayer::sessions_of`], [`SessionLayer::end_of`], [`manual::users_and_devices`] |
+//! | log a user out everywhere, or everywhere else | [`SessionLayer::end_all`], [`SessionLayer::end_others`] |
+//! | log out everybody, or end one session by its key | [`SessionLayer::end_everyone`], [`SessionLayer::end`] |
+//! | limit how many sessions a user has | [`SessionLayer::max_sessions`] |
+//! | notice that a session turns up at another client | [`SessionLayer::client_info`] |
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | write down the rules of your sessions, and hold them to OWASP ASVS in a test | [`SessionLayer::audit`], [`policy`] |
 //! | set no cookie before the visitor agrees | [`SessionLayer::require_consent`], [`Session::give_consent`] |
@@ -200,10 +204,12 @@ pub use crate::subject::Subject;
 
 // What it sets up: the layer and its settings. Cookies are a module of their own.
 pub mod cookie;
+pub use crate::client::{ClientInfo, ClientPolicy, OnClientChange};
 pub use crate::layer::{ClearSiteData, SessionLayer};
 pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
 pub mod policy;
+pub use crate::seats::OnLimit;
 pub use crate::transport::{Transport, TransportError};
 
 // What keeps requests of other sites out, and messages for the next page.
@@ -216,6 +222,9 @@ pub use crate::refusal::{Refusal, Refused};
 pub use crate::session::{PendingSession, Session, Times};
 pub use crate::step_up::Grants;
 pub use crate::verdict::{EndReason, Verdict};
+
+// What users and operators see of sessions.
+pub use crate::devices::{SessionInfo, SessionPage};
 
 // What watches.
 #[cfg(feature = "tracing")]
@@ -251,7 +260,9 @@ pub mod testing;
 pub mod manual;
 
 mod candidates;
+mod client;
 mod codec;
+mod devices;
 mod driver;
 mod effects;
 mod entropy;
@@ -272,6 +283,7 @@ mod record;
 mod refusal;
 mod request;
 mod revoke;
+mod seats;
 mod session;
 mod step_up;
 mod subject;

@@ -46,6 +46,13 @@ pub enum Event<'a> {
         /// Why.
         reason: EndReason,
     },
+    /// A session is used by another client than the one that logged in; at most once a request.
+    ///
+    /// Only where [`client_info`](crate::SessionLayer::client_info) is kept.
+    ClientChanged {
+        /// Its key.
+        key: SessionKey,
+    },
     /// A request's id was good for nothing.
     Rejected {
         /// The key that the id names; none if it names none.
