@@ -189,6 +189,7 @@ pub use crate::transport::{Transport, TransportError};
 
 // What keeps requests of other sites out, and messages for the next page.
 pub mod csrf;
+pub mod flash;
 
 // What a handler holds, and what it may hear.
 pub use crate::error::{Error, Rejection};
