@@ -48,7 +48,7 @@
 //! Without any framework it is three calls: [`SessionLayer::open`] with the values of the request
 //! header that [`request_header`](SessionLayer::request_header) names, `cookie` by default;
 //! [`Exchange::session`]; and [`Exchange::finish`], which returns the headers to send. The example is
-//! at `open`.
+//! at `open`. [`SessionLayer::receive`] looks at where the request comes from, too.
 //!
 //! # Map
 //!
@@ -60,6 +60,8 @@
 //! | read, change, log in, log out, in a handler | [`Session::read`], [`Session::update`], [`Session::end`] |
 //! | count, or use up a token that is good once | [`Session::transact`] |
 //! | offer "stay signed in" | [`Session::set_lifetime`] |
+//! | keep other sites from acting in your users' name | on by default: [`csrf::OriginCheck`]; tokens for forms: [`Session::csrf_token`] |
+//! | say on the next page what came of this one | [`flash::Flash`] |
 //! | know why there is no session | [`Session::verdict`], [`Verdict`] |
 //! | log a user out everywhere, or one session from outside | [`SessionLayer::end_all`], [`SessionLayer::end`] |
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
@@ -121,6 +123,7 @@
 //! | unknown, forged, expired, ended, unreadable | changes data | `load`, `insert` | a cookie of a new session |
 //! | superseded | reads | `load` | no cookie |
 //! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
+//! | any or none, and [another site](csrf::OriginCheck) has caused the request | is not called, if the request may change something | none | 403, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
 //!
 //! With [`Transport::bearer`] or [`Transport::header`] it is all the same, but for this:
@@ -164,7 +167,7 @@
 //!
 //! # What it does not do
 //!
-//! No CSRF tokens, no encryption of stored data, no session that lives in its cookie alone, and no
+//! No encryption of stored data, no session that lives in its cookie alone, and no
 //! task of its own: expired records are removed when [`SessionLayer::sweep`] or
 //! [`sweep_every`](SessionLayer::sweep_every) runs. `SECURITY.md` has the threats one by one.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -21,6 +21,8 @@
 //!   before the response's head leaves. If it cannot be stored, the response is replaced by one of
 //!   the error's [`status`](crate::Error::status) with a sentence; so what is to look otherwise is
 //!   for middleware around the layer.
+//! - A request that another site has caused is a 403, and its handler is not called
+//!   ([`OriginCheck`](crate::csrf::OriginCheck)).
 //! - A handler that panics stores nothing but what it had committed by itself.
 //! - A route without the layer is answered by a 500 that says so ([`Rejection`](crate::Rejection)).
 //! - Two layers with different data and different cookies may be around one route. The same layer
