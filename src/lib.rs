@@ -48,7 +48,7 @@
 //! Without any framework it is three calls: [`SessionLayer::open`] with the values of the request
 //! header that [`request_header`](SessionLayer::request_header) names, `cookie` by default;
 //! [`Exchange::session`]; and [`Exchange::finish`], which returns the headers to send. The example is
-//! at `open`.
+//! at `open`. [`SessionLayer::receive`] looks at where the request comes from, too.
 //!
 //! # Map
 //!
@@ -63,6 +63,8 @@
 //! | let nobody in who is not logged in, or not lately | [`Authenticated`], [`AuthenticatedWithin`], [`Guard`], [`SessionLayer::login_page`] |
 //! | ask for a second check, good once | [`Grants`] |
 //! | offer "stay signed in" | [`Session::set_lifetime`] |
+//! | keep other sites from acting in your users' name | on by default: [`csrf::OriginCheck`]; tokens for forms: [`Session::csrf_token`] |
+//! | say on the next page what came of this one | [`flash::Flash`] |
 //! | know why there is no session | [`Session::verdict`], [`Verdict`] |
 //! | show users their sessions, and let them end each | [`SessionLayer::sessions_of`], [`SessionLayer::end_of`], [`manual::users_and_devices`] |
 //! | log a user out everywhere, or everywhere else | [`SessionLayer::end_all`], [`SessionLayer::end_others`] |
@@ -132,6 +134,7 @@
 //! | unknown, forged, expired, ended, unreadable | changes data | `load`, `insert` | a cookie of a new session |
 //! | superseded | reads | `load` | no cookie |
 //! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
+//! | any or none, and [another site](csrf::OriginCheck) has caused the request | is not called, if the request may change something | none | 403, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
 //!
 //! With [`Transport::bearer`] or [`Transport::header`] it is all the same, but for this:
@@ -186,7 +189,7 @@
 //!
 //! # What it does not do
 //!
-//! No CSRF tokens, no encryption of stored data, no session that lives in its cookie alone, and no
+//! No encryption of stored data, no session that lives in its cookie alone, and no
 //! task of its own: expired records are removed when [`SessionLayer::sweep`] or
 //! [`sweep_every`](SessionLayer::sweep_every) runs. `SECURITY.md` has the threats one by one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -214,6 +217,7 @@ pub use crate::transport::{Transport, TransportError};
 
 // What keeps requests of other sites out, and messages for the next page.
 pub mod csrf;
+pub mod flash;
 
 // What a handler holds, and what it may hear.
 pub use crate::error::{Error, Rejection};

@@ -21,6 +21,8 @@
 //!   before the response's head leaves. If it cannot be stored, the response is replaced by one of
 //!   the error's [`status`](crate::Error::status) with a sentence; so what is to look otherwise is
 //!   for middleware around the layer.
+//! - A request that another site has caused is a 403, and its handler is not called
+//!   ([`OriginCheck`](crate::csrf::OriginCheck)).
 //! - A handler that panics stores nothing but what it had committed by itself.
 //! - [`Guard<T, R>`](crate::Guard) is an argument like [`Session<T>`](crate::Session): the handler is
 //!   run for those alone who meet its requirement. Whom it refuses gets the same answer everywhere,
