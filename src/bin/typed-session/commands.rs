@@ -33,7 +33,7 @@ impl SessionData for Unread {}
 pub(crate) fn key(output: Output) -> Outcome {
     let key = KeyRing::generate_text(&SystemEntropy)?;
     let id = KeyRing::from_text(&key)?.key_ids().map(|id| id.to_string()).collect::<String>();
-    output.print(|| key.to_string(), || json!({ "key": *key, "id": id }))
+    output.print(|| key.clone(), || json!({ "key": key, "id": id }))
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
