@@ -1,7 +1,9 @@
 //! What happens to sessions, for those who watch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use self::guesses::Guesses;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
 
@@ -9,6 +11,7 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::verdict::{EndReason, Verdict};
 
+mod guesses;
 #[cfg(feature = "tracing")]
 mod tracing;
 
@@ -59,6 +62,14 @@ pub enum Event<'a> {
         key: SessionKey,
         /// How many values both had changed; the later one was kept.
         overwritten: usize,
+    },
+    /// Many ids were good for nothing; only [`Guesses`] says so.
+    Guessing {
+        /// How many since the last such event; or in this interval alone, if there was none in the
+        /// one before.
+        count: u64,
+        /// The interval in which they are counted.
+        interval: Duration,
     },
     /// Something a request did was not kept, or could not be loaded.
     Failed {

@@ -42,6 +42,9 @@ impl Observer for TracingObserver {
             Event::Conflict { key, overwritten } => {
                 warn!(target: TARGET, %key, overwritten, "session changes merged, some overwritten");
             }
+            Event::Guessing { count, interval } => {
+                warn!(target: TARGET, count, ?interval, "session ids are being guessed");
+            }
             Event::Failed { key: Some(key), error } => {
                 error!(target: TARGET, %key, error = *error as &(dyn std::error::Error + 'static), "session failed");
             }
