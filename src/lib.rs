@@ -76,6 +76,7 @@
 //! | set no cookie before the visitor agrees | [`SessionLayer::require_consent`], [`Session::give_consent`] |
 //! | let a socket or a stream learn that its session has ended | [`Watch`], [`Session::check`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
+//! | hear of those who guess ids | [`Guesses`] |
 //! | know how parallel changes are merged | [`merge`] |
 //! | read how it is done, or move here from another library | [`manual`] |
 //! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
@@ -233,7 +234,7 @@ pub use crate::devices::{SessionInfo, SessionPage};
 // What watches.
 #[cfg(feature = "tracing")]
 pub use crate::event::TracingObserver;
-pub use crate::event::{Event, Observer, RotationCause};
+pub use crate::event::{Event, Guesses, Observer, RotationCause};
 pub use crate::watch::{Watch, Watcher};
 
 // Where sessions are kept, and the values that a store sees.

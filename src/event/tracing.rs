@@ -57,6 +57,9 @@ impl Observer for TracingObserver {
             Event::Withheld => {
                 debug!(target: TARGET, "session changes withheld: there is no consent");
             }
+            Event::Guessing { count, interval } => {
+                warn!(target: TARGET, count, ?interval, "session ids are being guessed");
+            }
             Event::Failed { key: Some(key), error } => {
                 error!(target: TARGET, %key, error = *error as &(dyn std::error::Error + 'static), "session failed");
             }
