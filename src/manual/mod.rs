@@ -6,6 +6,7 @@
 //! | know what is set if you set nothing, and why | [`defaults`] |
 //! | log in, log out, ask again, switch the user | [`logging_in`] |
 //! | keep others out of a route, refuse what other sites cause, have your own page for 409 and 503 | [`protecting_routes`] |
+//! | show users their devices, end sessions, limit how many there are | [`users_and_devices`] |
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | run on several machines | [`several_nodes`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
@@ -31,6 +32,10 @@ pub mod logging_in {}
 #[cfg_attr(all(feature = "axum", feature = "testing"), doc = include_str!("protecting_routes.md"))]
 #[cfg_attr(not(all(feature = "axum", feature = "testing")), doc = "(Needs `axum` and `testing`.)")]
 pub mod protecting_routes {}
+
+#[cfg_attr(feature = "axum", doc = include_str!("users_and_devices.md"))]
+#[cfg_attr(not(feature = "axum"), doc = "(Needs `axum`.)")]
+pub mod users_and_devices {}
 
 #[doc = include_str!("staying_signed_in.md")]
 pub mod staying_signed_in {}

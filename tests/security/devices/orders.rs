@@ -100,13 +100,15 @@ enum Kind {
 
 use Kind::{Change, End, Known, Leave, New};
 
+type Outcomes = Arc<Mutex<Vec<(Kind, Option<Error>)>>>;
+
 struct Stage {
     counting: Counting,
     clock: ManualClock,
     layer: Layer,
     known: String,
     first: String,
-    outcomes: Arc<Mutex<Vec<(Kind, Option<Error>)>>>,
+    outcomes: Outcomes,
 }
 
 /// What a request changes, and the cookie that it gets.
@@ -168,14 +170,24 @@ impl Stage {
         }
     }
 
-    fn check(&self, on_limit: OnLimit, somebody_stays: bool) -> std::result::Result<(), String> {
-        self.checked(on_limit, somebody_stays).map_err(|message| {
+    fn check(
+        &self,
+        on_limit: OnLimit,
+        somebody_stays: bool,
+        room: bool,
+    ) -> std::result::Result<(), String> {
+        self.checked(on_limit, somebody_stays, room).map_err(|message| {
             let trace = self.counting.trace.lock().unwrap().join("\n    ");
             format!("{message}, {:?}\n    {trace}", self.outcomes.lock().unwrap())
         })
     }
 
-    fn checked(&self, on_limit: OnLimit, somebody_stays: bool) -> std::result::Result<(), String> {
+    fn checked(
+        &self,
+        on_limit: OnLimit,
+        somebody_stays: bool,
+        room: bool,
+    ) -> std::result::Result<(), String> {
         let most = self.counting.most.load(Ordering::SeqCst);
         if most > 1 {
             return Err(format!("{most} sessions at once"));
@@ -203,7 +215,7 @@ impl Stage {
         }
         let tried = outcomes.iter().filter(|(kind, _)| matches!(kind, New | Known)).count();
         let live = run(self.counting.live());
-        if tried > 0 && somebody_stays && logins == 0 && on_limit != OnLimit::RejectNew {
+        if tried > 0 && room && logins == 0 {
             return Err("nobody came in, and there was room".into());
         }
         if tried > 0 && somebody_stays && on_limit != OnLimit::RejectNew && live != 1 {
@@ -251,7 +263,9 @@ fn explore(kinds: &[Kind], drops: usize, max_runs: usize) -> (usize, bool) {
                         .map(|kind| stage.request(*kind))
                         .fold(Scenario::new(), Scenario::task);
                     // Who has ended another one, and dies, is not in.
-                    scenario.check(move || stage.check(on_limit, drops == 0))
+                    scenario.check(move || {
+                        stage.check(on_limit, drops == 0, drops == 0 && !first_is_in)
+                    })
                 })
                 .unwrap_or_else(|failure| panic!("{kinds:?}, {on_limit:?}\n{failure}"));
             runs += explored.runs;
