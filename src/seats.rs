@@ -197,6 +197,7 @@ pub(crate) async fn take<S: Store>(
 ) -> store::Result<Seated> {
     let key = table_key(&ask.subject);
     let asking = Asking { store, ask, world };
+    let mut ended = false;
     for _ in 0..MAX_TRIES {
         let there = match store.load(&key).await? {
             // Somebody has ended it by hand. No login until that is forgotten, rather than one
@@ -209,11 +210,13 @@ pub(crate) async fn take<S: Store>(
         let table = there.as_ref().and_then(|record| Table::decode(&record.body));
         let mut table = asking.completed(table.unwrap_or_default()).await?;
         let had = table.has(&ask.key);
-        if !had && ask.again && ask.limit.on_limit != OnLimit::RejectNew {
+        // Not if it has ended one itself by now: then nobody would be in.
+        if !had && !ended && ask.again && ask.limit.on_limit != OnLimit::RejectNew {
             return Ok(Seated::Displaced);
         }
-        if !asking.make_room(&mut table).await? {
-            return Ok(Seated::Full);
+        match asking.make_room(&mut table).await? {
+            Room::Made { ended: more } => ended |= more,
+            Room::None => return Ok(Seated::Full),
         }
         asking.sit(&mut table);
         let body = table.encode();
@@ -240,6 +243,15 @@ pub(crate) async fn take<S: Store>(
         }
     }
     Ok(Seated::Busy)
+}
+
+/// Whether there is room for one more.
+enum Room {
+    /// There is; and whether somebody was ended for it.
+    Made {
+        ended: bool,
+    },
+    None,
 }
 
 struct Asking<'a, S> {
@@ -277,12 +289,12 @@ impl<S: Store> Asking<'_, S> {
         }
     }
 
-    /// Sees to it that there is a seat for one more, and tells whether there is.
-    async fn make_room(&self, table: &mut Table) -> store::Result<bool> {
+    /// Sees to it that there is a seat for one more.
+    async fn make_room(&self, table: &mut Table) -> store::Result<Room> {
         let Seating { limit, key: ours, .. } = self.ask;
         let others = |table: &Table| table.0.iter().filter(|seat| seat.key != *ours).count();
         if others(table) < limit.sessions {
-            return Ok(true);
+            return Ok(Room::Made { ended: false });
         }
         let mut looks = Vec::new();
         let mut kept = Vec::new();
@@ -298,16 +310,20 @@ impl<S: Store> Asking<'_, S> {
         }
         table.0 = kept;
         match limit.on_limit {
-            OnLimit::RejectNew => return Ok(others(table) < limit.sessions),
+            OnLimit::RejectNew => {
+                let full = others(table) >= limit.sessions;
+                return Ok(if full { Room::None } else { Room::Made { ended: false } });
+            }
             OnLimit::EndOldest => looks.sort_by_key(|(seat, _)| (seat.taken_at, seat.key)),
             OnLimit::EndLeastRecent => looks.sort_by_key(|(seat, seen)| (*seen, seat.key)),
         }
         let surplus = looks.len().saturating_sub(limit.sessions.saturating_sub(1));
+        let mut ended = false;
         for (seat, _) in looks.iter().take(surplus) {
-            self.displace(seat).await?;
+            ended |= self.displace(seat).await?;
             table.0.retain(|kept| kept.key != seat.key);
         }
-        Ok(true)
+        Ok(Room::Made { ended })
     }
 
     /// Puts the one who asks on a seat.
@@ -372,19 +388,23 @@ impl<S: Store> Asking<'_, S> {
         }
     }
 
-    /// Ends a seat's session, or the login that is under way.
-    async fn displace(&self, seat: &Seat) -> store::Result<()> {
+    /// Ends a seat's session, or refuses the login that is under way. Tells whether a session, or
+    /// one about to begin, was ended for good.
+    async fn displace(&self, seat: &Seat) -> store::Result<bool> {
         let Self { store, ask, world } = self;
         loop {
             let Some(record) = self.load(&seat.key).await? else {
-                if seat.expected != 0 || self.bar(seat, EndReason::Displaced).await? {
-                    return Ok(());
+                if seat.expected != 0 {
+                    return Ok(false);
+                }
+                if self.bar(seat, EndReason::Displaced).await? {
+                    return Ok(true);
                 }
                 continue;
             };
             let expected = record.revision;
             if expected == Revision::ENDED {
-                return Ok(());
+                return Ok(false);
             }
             let is_theirs = record.subject == Some(ask.subject);
             let after = if is_theirs {
@@ -395,14 +415,14 @@ impl<S: Store> Asking<'_, S> {
                 // The session stays whose it is; the login under way is refused.
                 Record { revision, ..record }
             } else {
-                return Ok(());
+                return Ok(false);
             };
             if store.replace(&seat.key, expected, &after).await? == Replaced::Done {
                 if is_theirs {
                     let reason = EndReason::Displaced;
                     world.observer.event(&Event::Ended { key: seat.key, reason });
                 }
-                return Ok(());
+                return Ok(is_theirs);
             }
         }
     }

@@ -17,8 +17,13 @@ fn limited(sessions: usize, on_limit: OnLimit) -> World {
 
 /// Tries to log in, and returns what came of it.
 fn log_in(world: &World, browser: &Browser, user: &str) -> Option<Error> {
-    let ((), answer) =
-        world.visit(browser, async |session| session.update(|shop| shop.user = Some(user.into())));
+    let exchange = world.open(browser);
+    match run(exchange.session()) {
+        Ok(session) => session.update(|shop| shop.user = Some(user.into())),
+        Err(error) => return Some(error),
+    }
+    let answer = world.close(exchange);
+    answer.reach(browser);
     assert_eq!(answer.outcome.error.is_some(), answer.set_cookie().is_none());
     answer.outcome.error
 }

@@ -1,6 +1,7 @@
 //! Every order of logins and logouts, and a crash at any step.
 //!
-//! `TYPED_SESSION_SCHEDULES` sets how many orders of three requests are tried.
+//! `TYPED_SESSION_SCHEDULES` sets how many orders of each few requests are tried; the default takes
+//! seconds, and a million sees all orders of two requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,8 @@ use crate::world::{MINUTE, START, Shop};
 struct Counting {
     rows: Arc<MemoryStore>,
     most: Arc<AtomicUsize>,
+    /// What was written, for whoever reads of a failure.
+    trace: Arc<Mutex<Vec<String>>>,
 }
 
 impl Counting {
@@ -27,7 +30,13 @@ impl Counting {
         rows.iter().filter(|row| row.subject == Some(Subject::from("ann"))).count()
     }
 
-    async fn noted<R>(&self, answer: R) -> R {
+    async fn noted<R: std::fmt::Debug>(&self, key: &SessionKey, record: &Record, answer: R) -> R {
+        let whose = record.subject.map_or("nobody's", |subject| match subject {
+            subject if subject == Subject::from("ann") => "ann's",
+            _ => "a table",
+        });
+        let revision = record.revision.as_u64();
+        self.trace.lock().unwrap().push(format!("{key:.6}, {whose}, {revision}: {answer:?}"));
         self.most.fetch_max(self.live().await, Ordering::SeqCst);
         answer
     }
@@ -39,7 +48,7 @@ impl Store for Counting {
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
-        self.noted(self.rows.insert(key, record).await).await
+        self.noted(key, record, self.rows.insert(key, record).await).await
     }
 
     async fn replace(
@@ -48,7 +57,7 @@ impl Store for Counting {
         expected: Revision,
         record: &Record,
     ) -> Result<Replaced> {
-        self.noted(self.rows.replace(key, expected, record).await).await
+        self.noted(key, record, self.rows.replace(key, expected, record).await).await
     }
 
     async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
@@ -91,13 +100,15 @@ enum Kind {
 
 use Kind::{Change, End, Known, Leave, New};
 
+type Outcomes = Arc<Mutex<Vec<(Kind, Option<Error>)>>>;
+
 struct Stage {
     counting: Counting,
     clock: ManualClock,
     layer: Layer,
     known: String,
     first: String,
-    outcomes: Arc<Mutex<Vec<(Kind, Option<Error>)>>>,
+    outcomes: Outcomes,
 }
 
 /// What a request changes, and the cookie that it gets.
@@ -159,7 +170,24 @@ impl Stage {
         }
     }
 
-    fn check(&self, on_limit: OnLimit, first_is_in: bool) -> std::result::Result<(), String> {
+    fn check(
+        &self,
+        on_limit: OnLimit,
+        somebody_stays: bool,
+        room: bool,
+    ) -> std::result::Result<(), String> {
+        self.checked(on_limit, somebody_stays, room).map_err(|message| {
+            let trace = self.counting.trace.lock().unwrap().join("\n    ");
+            format!("{message}, {:?}\n    {trace}", self.outcomes.lock().unwrap())
+        })
+    }
+
+    fn checked(
+        &self,
+        on_limit: OnLimit,
+        somebody_stays: bool,
+        room: bool,
+    ) -> std::result::Result<(), String> {
         let most = self.counting.most.load(Ordering::SeqCst);
         if most > 1 {
             return Err(format!("{most} sessions at once"));
@@ -187,10 +215,10 @@ impl Stage {
         }
         let tried = outcomes.iter().filter(|(kind, _)| matches!(kind, New | Known)).count();
         let live = run(self.counting.live());
-        if tried > 0 && !first_is_in && logins == 0 {
+        if tried > 0 && room && logins == 0 {
             return Err("nobody came in, and there was room".into());
         }
-        if on_limit != OnLimit::RejectNew && tried > 0 && live != 1 {
+        if tried > 0 && somebody_stays && on_limit != OnLimit::RejectNew && live != 1 {
             return Err(format!("{live} are in, after the last login"));
         }
         drop(outcomes);
@@ -234,8 +262,10 @@ fn explore(kinds: &[Kind], drops: usize, max_runs: usize) -> (usize, bool) {
                         .iter()
                         .map(|kind| stage.request(*kind))
                         .fold(Scenario::new(), Scenario::task);
-                    let dropped = drops > 0;
-                    scenario.check(move || stage.check(on_limit, first_is_in || dropped))
+                    // Who has ended another one, and dies, is not in.
+                    scenario.check(move || {
+                        stage.check(on_limit, drops == 0, drops == 0 && !first_is_in)
+                    })
                 })
                 .unwrap_or_else(|failure| panic!("{kinds:?}, {on_limit:?}\n{failure}"));
             runs += explored.runs;
@@ -251,25 +281,25 @@ fn max_runs(usual: usize) -> usize {
 }
 
 #[test]
-fn asvs_7_1_2_two_logins_keep_the_limit_in_every_order() {
-    let mut runs = 0;
+fn asvs_7_1_2_two_logins_keep_the_limit_in_many_orders() {
+    let (mut runs, mut all) = (0, true);
     for pair in [[New, New], [New, Known], [Known, Known], [Known, Change]] {
-        let (more, complete) = explore(&pair, 0, 1_000_000);
-        assert!(complete);
+        let (more, complete) = explore(&pair, 0, max_runs(3000));
         runs += more;
+        all &= complete;
     }
-    println!("{runs} orders of two requests: all there are");
+    println!("{runs} orders of two requests{}", if all { ": all there are" } else { "" });
 }
 
 #[test]
-fn asvs_7_1_2_a_login_and_a_logout_keep_the_limit_in_every_order() {
-    let mut runs = 0;
+fn asvs_7_1_2_a_login_and_a_logout_keep_the_limit_in_many_orders() {
+    let (mut runs, mut all) = (0, true);
     for pair in [[New, End], [New, Leave], [Known, End], [Known, Leave]] {
-        let (more, complete) = explore(&pair, 0, 1_000_000);
-        assert!(complete);
+        let (more, complete) = explore(&pair, 0, max_runs(3000));
         runs += more;
+        all &= complete;
     }
-    println!("{runs} orders of two requests: all there are");
+    println!("{runs} orders of two requests{}", if all { ": all there are" } else { "" });
 }
 
 #[test]
@@ -283,7 +313,7 @@ fn asvs_7_1_2_two_logins_and_a_logout_keep_the_limit_in_many_orders() {
         [Known, Known, Leave],
         [New, Known, Change],
     ] {
-        let (more, complete) = explore(&three, 0, max_runs(1000));
+        let (more, complete) = explore(&three, 0, max_runs(500));
         runs += more;
         all &= complete;
     }
@@ -304,7 +334,7 @@ fn asvs_7_1_2_a_login_that_dies_at_any_step_breaks_no_limit() {
 /// While one request ends all others, or all, another logs in.
 fn explore_ends(all: bool, kind: Kind) -> usize {
     let explored = Explorer::new()
-        .max_runs(max_runs(20_000))
+        .max_runs(max_runs(2000))
         .explore(|_| {
             let stage = Stage::set(OnLimit::RejectNew, true, Yields::Around);
             // Many sessions are allowed here.
