@@ -604,9 +604,18 @@ fn explore(kinds: &'static [Kind], drops: usize, max_runs: usize) -> (usize, boo
                 let resumed = session.verdict() == Verdict::Resumed;
                 let used = match kind {
                     UseUp => try_use(&session, CLOSE).await,
-                    Write => Ok(session.update(|bank| bank.note.push('x'))).map(|()| false),
-                    Leave => Ok(log_in(&session, None)).map(|()| false),
-                    Reauthenticate => Ok(session.reauthenticate()).map(|()| false),
+                    Write => {
+                        session.update(|bank| bank.note.push('x'));
+                        Ok(false)
+                    }
+                    Leave => {
+                        log_in(&session, None);
+                        Ok(false)
+                    }
+                    Reauthenticate => {
+                        session.reauthenticate();
+                        Ok(false)
+                    }
                 };
                 let outcome = exchange.finish().await;
                 let mut seen = seen.lock().unwrap();
