@@ -9,7 +9,8 @@
 //!   zigzag time of the end
 //!
 //! live:
-//!   byte   flags: 1 persistent cookie, 2 authenticated, 4 rotation under way, 8 previous id, 16 dead ids
+//!   byte   flags: 1 persistent cookie, 2 authenticated, 4 rotation under way, 8 previous id, 16 dead ids,
+//!          64 sealed data
 //!   32     verifier of the current id
 //!   zigzag created
 //!   varint current id since        | milliseconds after `created`
@@ -22,7 +23,7 @@
 //!   byte   number of dead ids, with flag 16; each 32 verifier, varint until when it is remembered
 //!   byte   encoding of the data
 //!   varint schema version of the data
-//!   ...    data, to the end
+//!   ...    data, to the end; with flag 64: nonce (24), ciphertext, tag (16)
 //! ```
 //!
 //! Varints are little-endian groups of seven bits (LEB128), of one spelling each.
@@ -46,6 +47,7 @@ const AUTHENTICATED: u8 = 2;
 const ROTATING: u8 = 4;
 const PREVIOUS: u8 = 8;
 const DEAD: u8 = 16;
+const SEALED: u8 = 64;
 
 /// How many dead ids are remembered at most; of more, the newest.
 const MAX_DEAD: usize = 8;
@@ -79,6 +81,8 @@ pub(crate) struct Live {
     /// As its code, so that a body in an unknown encoding is known to be one.
     pub(crate) encoding: u8,
     pub(crate) version: u32,
+    /// The data is encrypted.
+    pub(crate) sealed: bool,
     /// Where the data starts in the body.
     pub(crate) data_at: usize,
 }
@@ -189,7 +193,8 @@ impl Live {
                 | flag(self.authenticated_at.is_some(), AUTHENTICATED)
                 | flag(self.ids.successor.is_some(), ROTATING)
                 | flag(self.ids.previous.is_some(), PREVIOUS)
-                | flag(!self.ids.dead.is_empty(), DEAD),
+                | flag(!self.ids.dead.is_empty(), DEAD)
+                | flag(self.sealed, SEALED),
         );
         let after = |time: Timestamp| after(self.created_at, time);
         out.bytes(self.ids.current.as_bytes());
@@ -281,7 +286,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn live(&mut self) -> Option<Live> {
         let flags = self.byte()?;
-        if flags & !(PERSISTENT | AUTHENTICATED | ROTATING | PREVIOUS | DEAD) != 0 {
+        if flags & !(PERSISTENT | AUTHENTICATED | ROTATING | PREVIOUS | DEAD | SEALED) != 0 {
             return None;
         }
         let current = self.verifier()?;
@@ -330,6 +335,7 @@ impl Reader<'_> {
             cookie,
             encoding,
             version,
+            sealed: flags & SEALED != 0,
             data_at,
         })
     }

@@ -187,7 +187,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self.shared.policy.remember_ended
     }
 
-    fn policy(&mut self) -> &mut Policy {
+    pub(crate) fn policy(&mut self) -> &mut Policy {
         &mut self.settings().policy
     }
 

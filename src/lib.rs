@@ -185,6 +185,8 @@ pub mod cookie;
 pub use crate::layer::{ClearSiteData, SessionLayer};
 pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
+#[cfg(feature = "sealed")]
+pub use crate::sealed::Unsealed;
 pub use crate::transport::{Transport, TransportError};
 
 // What a handler holds, and what it may hear.
@@ -238,6 +240,7 @@ mod lifetime;
 mod record;
 mod request;
 mod revoke;
+mod sealed;
 mod session;
 mod subject;
 mod sweep;

@@ -24,6 +24,7 @@ fn minimal() -> Live {
         cookie: CookieLifetime::BrowserSession,
         encoding: 0,
         version: 0,
+        sealed: false,
         data_at: 0,
     }
 }
@@ -48,6 +49,7 @@ fn full() -> Live {
         cookie: CookieLifetime::Persistent,
         encoding: 1,
         version: 300,
+        sealed: false,
         data_at: 0,
     }
 }
@@ -66,6 +68,7 @@ fn extreme() -> Live {
         cookie: CookieLifetime::BrowserSession,
         encoding: 255,
         version: u32::MAX,
+        sealed: false,
         data_at: 0,
     }
 }

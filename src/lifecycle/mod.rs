@@ -15,6 +15,7 @@ use crate::event::Observer;
 use crate::id::SessionKey;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
+use crate::sealed::Sealing;
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
@@ -51,6 +52,7 @@ pub(crate) struct Policy {
     pub(crate) remember_superseded: Duration,
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
+    pub(crate) sealing: Option<Sealing>,
 }
 
 impl Default for Policy {
@@ -64,6 +66,7 @@ impl Default for Policy {
             remember_superseded: Duration::from_secs(2 * 60),
             clear_site_data: None,
             encoding: Encoding::default(),
+            sealing: None,
         }
     }
 }

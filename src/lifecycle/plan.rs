@@ -4,18 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::judge::{Held, Shown};
+use super::judge::{Data, Held, Shown};
 use super::wishes::{Rotate, Wishes};
 use super::{Context, Policy};
 use crate::codec::Encoding;
 use crate::data::SessionData;
 use crate::envelope::{Ids, Live, Successor};
 use crate::error::Error;
-use crate::event::RotationCause;
+use crate::event::{Event, RotationCause};
 use crate::id::{SessionId, SessionKey};
 use crate::lifetime::CookieLifetime;
 use crate::merge;
-use crate::record::{Body, Record, Revision};
+use crate::record::{Record, Revision};
+use crate::sealed::Place;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};
@@ -176,8 +177,17 @@ pub(super) fn plan<T: SessionData>(
             Planned::Nothing { offer: handed }
         });
     }
-    let body = live.encode(encoded.unwrap_or_else(|| held.data().to_vec()));
     let revision = held.record.revision.next(cx.step).ok_or(Error::Conflict)?;
+    let place = Place { id: &held.id, key: &held.key, subject: subject.as_ref() };
+    let bytes = encoded.unwrap_or_else(|| held.data().to_vec());
+    let (body, data) = match Held::body(&mut live, place, bytes, cx) {
+        // The request has lost nothing of its own by it, and the next one will try again.
+        Err(error @ Error::Entropy(_)) if !pending && !is_staged => {
+            cx.observer.event(&Event::Failed { key: Some(held.key), error: &error });
+            return Ok(Planned::Nothing { offer: None });
+        }
+        made => made?,
+    };
     let wishes = pending.then_some(wishes.last);
     let after = Held {
         key: held.key,
@@ -187,7 +197,8 @@ pub(super) fn plan<T: SessionData>(
         },
         shown,
         live,
-        record: Record { revision, subject, expires_at, body: Body(body) },
+        record: Record { revision, subject, expires_at, body },
+        data,
     };
     let attempt = Attempt {
         held: Arc::new(after),
@@ -309,20 +320,24 @@ pub(super) fn create<T: SessionData>(
         cookie: lifetime.cookie(),
         encoding: policy.encoding.code(),
         version: T::VERSION,
+        sealed: false,
         data_at: 0,
     };
-    let body = live.encode(encoded);
+    let key = id.key();
+    let place = Place { id: &id, key: &key, subject: subject.as_ref() };
+    let (body, data) = Held::body(&mut live, place, encoded, cx)?;
     let held = Held {
-        key: id.key(),
+        key,
         id: id.clone(),
         shown: Shown::Current,
         record: Record {
             revision: Revision::first(cx.step),
             subject,
             expires_at: live.expires_at(cx.now),
-            body: Body(body),
+            body,
         },
         live,
+        data,
     };
     let attempt = Attempt {
         held: Arc::new(held),
@@ -355,5 +370,10 @@ fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option
 
 /// The data of a record, or nothing if this program cannot read it.
 pub(super) fn decode<T: SessionData>(held: &Held) -> Option<T> {
-    held.live.encoding()?.decode(held.live.version, held.data())
+    match held.data {
+        Data::InBody | Data::Opened(_) => {
+            held.live.encoding()?.decode(held.live.version, held.data())
+        }
+        Data::Shut => None,
+    }
 }
