@@ -6,7 +6,7 @@ use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, Verb, When};
 use typed_session::{ClearSiteData, Lifetime, Rotation, Session};
 
-use super::world::{Answer, DAY, HOUR, MINUTE, SECOND, Shop, URL, Way, World};
+use super::world::{Answer, DAY, HOUR, MINUTE, Rest, SECOND, Shop, URL, Way, World};
 
 /// A row of the table.
 struct Row {
@@ -141,13 +141,16 @@ const TABLE: &[Row] = &[
 fn every_request_costs_and_causes_what_the_table_says() {
     for row in TABLE {
         let name = format!("{:?} and {:?}", row.cookie, row.handler);
-        for way in Way::ALL {
-            let stage = Stage::set(row.cookie, way);
+        for (way, rest) in
+            Way::ALL.into_iter().flat_map(|way| Rest::ALL.iter().map(move |rest| (way, *rest)))
+        {
+            let stage = Stage::set(row.cookie, way, rest);
             let (calls, status, answer) = stage.play(row.handler);
             let (costs, causes) = row.by(way);
-            assert_eq!(calls, costs, "{way:?}, {name}: store calls");
-            assert_eq!(status, row.status, "{way:?}, {name}: status");
-            assert_eq!(stage.effects(&answer), causes, "{way:?}, {name}: effects");
+            let name = format!("{way:?}, {rest:?}, {name}");
+            assert_eq!(calls, costs, "{name}: store calls");
+            assert_eq!(status, row.status, "{name}: status");
+            assert_eq!(stage.effects(&answer), causes, "{name}: effects");
         }
     }
 }
@@ -172,7 +175,7 @@ impl Row {
 fn a_verb_that_fails_costs_the_row_no_more_and_no_less() {
     for (verb, handler) in [(Verb::Replace, Changes), (Verb::Replace, Ends), (Verb::Load, Changes)]
     {
-        let stage = Stage::set(Valid, Way::Cookie);
+        let stage = Stage::set(Valid, Way::Cookie, Rest::Clear);
         stage.world.faults.every(verb, ErrorKind::Unavailable, When::Before);
         let (calls, status, answer) = stage.play(handler);
         assert_eq!(status, 503);
@@ -189,10 +192,10 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(cookie: Cookie, way: Way) -> Self {
+    fn set(cookie: Cookie, way: Way, rest: Rest) -> Self {
         let rotation = Rotation::default().every(15 * MINUTE);
         let world = World::by(way, |sessions| {
-            sessions.rotation(rotation).clear_site_data(ClearSiteData::Cache)
+            rest.set_up(sessions).rotation(rotation).clear_site_data(ClearSiteData::Cache)
         });
         let browser = world.browser();
         let mut stage = Self { world, browser, successor: Option::None };

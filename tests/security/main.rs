@@ -9,6 +9,7 @@ mod csrf;
 mod devices;
 mod guards;
 mod policy;
+#[cfg(all(feature = "sealed", feature = "messagepack"))]
 mod sealing;
 mod signing;
 mod stateless;
