@@ -204,6 +204,9 @@ pub mod store;
 pub use crate::id::{ParseKeyError, SessionId, SessionKey};
 pub use crate::record::{Body, Record, Revision};
 
+// The keys of what is signed or encrypted.
+pub use crate::keys::{KeyError, KeyId, KeyRing};
+
 // Time and randomness, which are arguments everywhere else.
 pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
 pub use crate::time::{Clock, SteadyClock, SystemClock, Timestamp};
@@ -234,6 +237,7 @@ mod exchange;
 #[cfg(test)]
 mod golden;
 mod id;
+mod keys;
 mod layer;
 mod lifecycle;
 mod lifetime;
