@@ -187,6 +187,7 @@ impl KeyRing {
     }
 
     /// The key that signs and encrypts.
+    #[allow(dead_code, reason = "for what is sealed")]
     pub(crate) fn newest(&self) -> &Key {
         &self.keys[0]
     }
@@ -234,6 +235,7 @@ impl KeyId {
     /// so. With 6 bytes it also takes a whole number of characters.
     pub(crate) const LEN: usize = 6;
 
+    #[allow(dead_code, reason = "for what is sealed")]
     pub(crate) const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }

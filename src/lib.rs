@@ -65,6 +65,7 @@
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
+//! | keep the data from whoever reads the store | `SessionLayer::seal_data`, [`manual::encrypted_data`] |
 //! | read how it is done, or move here from another library | [`manual`] |
 //! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
 //! | use it in your framework | [`adapter`]: a page for each |
@@ -94,6 +95,7 @@
 //! | `cli` | the operator's command `typed-session`, with all stores that have a URL |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
+//! | `sealed` | `SessionLayer::seal_data`: session data that no store can read |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test, histories and their checker, a TCP proxy that loses replies |
 //! | `adapter-suite` | `testing::adapter`: the stories, that is tests, that every adapter must pass, over real connections; switches `testing` on |
 //!
@@ -164,7 +166,7 @@
 //!
 //! # What it does not do
 //!
-//! No CSRF tokens, no encryption of stored data, no session that lives in its cookie alone, and no
+//! No CSRF tokens, no encryption of stored data unless it is asked for, no session that lives in its cookie alone, and no
 //! task of its own: expired records are removed when [`SessionLayer::sweep`] or
 //! [`sweep_every`](SessionLayer::sweep_every) runs. `SECURITY.md` has the threats one by one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -204,7 +206,8 @@ pub mod store;
 pub use crate::id::{ParseKeyError, SessionId, SessionKey};
 pub use crate::record::{Body, Record, Revision};
 
-// The keys of what is signed or encrypted.
+// How ids are written, and the keys of what is signed or encrypted.
+pub use crate::id_form::IdForm;
 pub use crate::keys::{KeyError, KeyId, KeyRing};
 
 // Time and randomness, which are arguments everywhere else.
@@ -237,6 +240,7 @@ mod exchange;
 #[cfg(test)]
 mod golden;
 mod id;
+mod id_form;
 mod keys;
 mod layer;
 mod lifecycle;

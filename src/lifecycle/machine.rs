@@ -6,7 +6,7 @@ use super::judge::{Held, Judgement, Shown, judge};
 use super::plan::{Attempt, Planned, create, decode, plan, rotation_due, switch, touch_due};
 use super::wishes::{Rotate, Wishes};
 use super::{Answer, Call, Context, Policy, Reuse, Step, tombstone};
-use crate::candidates::Candidates;
+use crate::candidates::{Candidate, Candidates};
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::entropy::{Entropy, EntropyError};
@@ -14,10 +14,12 @@ use crate::envelope::Live;
 use crate::error::Error;
 use crate::event::Event;
 use crate::id::{SessionId, SessionKey};
+use crate::id_form::Age;
 use crate::lifetime::{CookieLifetime, Lifetime};
 use crate::record::Record;
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
+use crate::transport::Handed;
 use crate::verdict::{EndReason, Verdict};
 
 /// After so many refused replacements somebody else's turn never ends.
@@ -120,7 +122,7 @@ enum Asked {
     /// What is there by now.
     Newer,
     /// To move the idle deadline; and the id to offer once more.
-    Touch(Option<SessionId>),
+    Touch(Option<Handed>),
     Tombstone,
     UnconditionalEnd,
 }
@@ -316,6 +318,7 @@ impl<T: SessionData> Machine<T> {
         loaded.held.as_ref().is_none_or(|held| {
             let now = now();
             held.shown != Shown::Successor
+                && !(wishes.rewrite && held.shown == Shown::Current)
                 && held.live.ids.successor.is_none()
                 && !touch_due(&held.live, held, now, policy)
                 && !rotation_due(&held.live.ids, held.record.subject, held.shown, now, policy)
@@ -330,9 +333,7 @@ impl<T: SessionData> Machine<T> {
             Stage::Loaded(_) => Ok(Step::Done),
             Stage::Untouched => {
                 self.effects.vary = Some(cx.policy.transport.vary());
-                let verdict =
-                    if self.candidates.malformed() { Verdict::Malformed } else { Verdict::New };
-                self.next_candidate(0, verdict, None, cx)
+                self.next_candidate(0, self.candidates.refused(), None, cx)
             }
         }
     }
@@ -345,13 +346,13 @@ impl<T: SessionData> Machine<T> {
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match self.candidates.get(index) {
-            Some(id) => {
-                let key = id.key();
+            Some(candidate) => {
+                let key = candidate.id.key();
                 self.asked = Asked::Candidate(index, key, verdict, unreadable);
                 Ok(Step::Call(Call::Recall { key }))
             }
             None => {
-                if verdict == Verdict::Malformed {
+                if matches!(verdict, Verdict::Malformed | Verdict::Unverified) {
                     cx.observer.event(&Event::Rejected { key: None, verdict });
                 }
                 let loaded = Loaded::new(verdict, None, unreadable, T::default());
@@ -370,7 +371,9 @@ impl<T: SessionData> Machine<T> {
         answer: store::Result<Recalled>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
-        let Some(id) = self.candidates.get(index) else { return Ok(Step::Done) };
+        let Some(Candidate { id, age }) = self.candidates.get(index) else {
+            return Ok(Step::Done);
+        };
         let judgement = match answer {
             Ok(Recalled::Current(record)) => judge(id, key, record, cx),
             Ok(Recalled::Remembered(record)) => {
@@ -397,7 +400,9 @@ impl<T: SessionData> Machine<T> {
         match judgement {
             Judgement::Live(held, data) => {
                 cx.observer.event(&Event::Resumed { key });
-                self.stage = Stage::Loaded(Loaded::new(verdict, Some(held), None, data));
+                let mut loaded = Loaded::new(verdict, Some(held), None, data);
+                loaded.wishes.rewrite = *age == Age::Old;
+                self.stage = Stage::Loaded(loaded);
                 Ok(Step::Done)
             }
             Judgement::Unreadable(held) => self.next_candidate(index + 1, best, Some(held), cx),
@@ -506,9 +511,9 @@ impl<T: SessionData> Machine<T> {
                     // A lifetime is kept in mind until there is a session to have it.
                     (None, false) => loaded.wishes.done = loaded.wishes.last,
                 }
-                if let (Some(id), Some(held)) = (offer, &loaded.held) {
+                if let (Some(handed), Some(held)) = (offer, &loaded.held) {
                     let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
-                    hand_out(&mut self.effects, &id, cookie, expires_at, cx);
+                    hand_out(&mut self.effects, &handed, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
             }
@@ -616,8 +621,8 @@ impl<T: SessionData> Machine<T> {
                     }
                 }
                 let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
-                if let Some(id) = offer {
-                    hand_out(&mut self.effects, &id, cookie, expires_at, cx);
+                if let Some(handed) = offer {
+                    hand_out(&mut self.effects, &handed, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
             }
@@ -699,8 +704,9 @@ impl<T: SessionData> Machine<T> {
             loaded.dying = Some((held, reason));
             return;
         }
-        if let Some(id) = handed {
-            hand_out(&mut self.effects, &id, held.live.cookie, held.record.expires_at, cx);
+        if let Some(handed) = handed {
+            hand_out(&mut self.effects, &handed, held.live.cookie, held.record.expires_at, cx);
+            loaded.wishes.rewrite = false;
         }
         if staged && let Some(data) = loaded.staged.take() {
             if loaded.wishes.pending() {
@@ -879,7 +885,7 @@ fn merge_data<T: SessionData>(
 
 fn hand_out(
     effects: &mut Effects,
-    id: &SessionId,
+    handed: &Handed,
     cookie: CookieLifetime,
     expires_at: Timestamp,
     cx: &Context<'_>,
@@ -888,5 +894,5 @@ fn hand_out(
         CookieLifetime::BrowserSession => None,
         CookieLifetime::Persistent => Some(expires_at.since(cx.now)),
     };
-    effects.id = cx.policy.transport.hand_out(id, max_age);
+    effects.id = cx.policy.transport.hand_out(&cx.policy.id_form, handed, max_age);
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::judge::Held;
+use crate::candidates::Candidates;
 use crate::codec::Encoding;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
 use crate::event::Observer;
 use crate::id::SessionKey;
+use crate::id_form::IdForm;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
 use crate::sealed::Sealing;
@@ -45,6 +47,7 @@ pub(crate) struct Context<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) transport: Transport,
+    pub(crate) id_form: IdForm,
     pub(crate) lifetime: Lifetime,
     pub(crate) touch_every: Duration,
     pub(crate) rotation: Option<Rotation>,
@@ -55,10 +58,18 @@ pub(crate) struct Policy {
     pub(crate) sealing: Option<Sealing>,
 }
 
+impl Policy {
+    /// The ids among the values of a request's fields.
+    pub(crate) fn candidates<'h>(&self, fields: impl Iterator<Item = &'h [u8]>) -> Candidates {
+        self.transport.candidates(&self.id_form, fields)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
             transport: Transport::default(),
+            id_form: IdForm::default(),
             lifetime: Lifetime::default(),
             touch_every: Duration::from_secs(60),
             rotation: None,

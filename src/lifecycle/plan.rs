@@ -19,19 +19,20 @@ use crate::record::{Record, Revision};
 use crate::sealed::Place;
 use crate::subject::Subject;
 use crate::time::Timestamp;
+use crate::transport::Handed;
 use crate::verdict::{EndReason, Verdict};
 
 /// What is to be asked of the store, if anything.
 pub(super) enum Planned<T> {
     /// Nothing to store; perhaps an id to offer once more.
     Nothing {
-        offer: Option<SessionId>,
+        offer: Option<Handed>,
     },
     Touch {
         key: SessionKey,
         at: Revision,
         expires_at: Timestamp,
-        offer: Option<SessionId>,
+        offer: Option<Handed>,
     },
     /// A record to store, and the staged data in it.
     Write(Attempt, Option<T>),
@@ -43,7 +44,7 @@ pub(super) struct Attempt {
     /// The session as it will stand.
     pub(super) held: Arc<Held>,
     /// The id to hand to the client.
-    pub(super) handed: Option<SessionId>,
+    pub(super) handed: Option<Handed>,
     pub(super) cause: Option<RotationCause>,
     pub(super) created: bool,
     /// The wishes that it fulfils; none if it is mere upkeep.
@@ -163,12 +164,21 @@ pub(super) fn plan<T: SessionData>(
             };
             let renew = policy.transport.has_max_age() && (renew || asked_lifetime.is_some());
             // Never the id before: the client has a newer one.
-            (shown == Shown::Current && renew).then(|| held.id.clone())
+            (shown == Shown::Current && (renew || wishes.rewrite)).then(|| held.id.clone())
         }
+    };
+    let handed = match handed.map(|id| handed_out(id, cx)) {
+        None => None,
+        Some(Ok(handed)) => Some(handed),
+        // What the request wants is not done by half.
+        Some(Err(error)) if pending || is_staged => return Err(error),
+        // Mere upkeep waits for another request.
+        Some(Err(_)) => None,
     };
 
     // Not by a touch, because that does not tell whether this id is still the
-    // session's: the cookie of a login must not be overwritten by a renewal.
+    // session's: the cookie of a login must not be overwritten by a renewal, or by
+    // the same id written anew.
     let renews = handed.is_some() && live.ids.successor.is_none();
     if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() && !renews {
         return Ok(if touch_due {
@@ -184,7 +194,12 @@ pub(super) fn plan<T: SessionData>(
         // The request has lost nothing of its own by it, and the next one will try again.
         Err(error @ Error::Entropy(_)) if !pending && !is_staged => {
             cx.observer.event(&Event::Failed { key: Some(held.key), error: &error });
-            return Ok(Planned::Nothing { offer: None });
+            return Ok(if touch_due {
+                let at = held.record.revision;
+                Planned::Touch { key: held.key, at, expires_at, offer: None }
+            } else {
+                Planned::Nothing { offer: None }
+            });
         }
         made => made?,
     };
@@ -192,7 +207,9 @@ pub(super) fn plan<T: SessionData>(
     let after = Held {
         key: held.key,
         id: match (&handed, cause) {
-            (Some(id), Some(RotationCause::Subject | RotationCause::Asked)) => id.clone(),
+            (Some(handed), Some(RotationCause::Subject | RotationCause::Asked)) => {
+                handed.id.clone()
+            }
             _ => held.id.clone(),
         },
         shown,
@@ -210,6 +227,12 @@ pub(super) fn plan<T: SessionData>(
         ended: None,
     };
     Ok(Planned::Write(attempt, staged))
+}
+
+/// Draws what it takes to write the id, while nothing is stored yet.
+fn handed_out(id: SessionId, cx: &Context<'_>) -> Result<Handed, Error> {
+    let salt = cx.policy.id_form.salt(cx.entropy)?;
+    Ok(Handed { id, salt })
 }
 
 /// The data's bytes, or nothing if it is what the record holds.
@@ -341,7 +364,7 @@ pub(super) fn create<T: SessionData>(
     };
     let attempt = Attempt {
         held: Arc::new(held),
-        handed: Some(id),
+        handed: Some(handed_out(id, cx)?),
         cause: None,
         created: true,
         // A transaction fulfils no wish that came while it ran.

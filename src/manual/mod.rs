@@ -7,6 +7,7 @@
 //! | log in, log out, ask again, switch the user | [`logging_in`] |
 //! | keep others out of a route, refuse what other sites cause, have your own page for 409 and 503 | [`protecting_routes`] |
 //! | offer "stay signed in" | [`staying_signed_in`] |
+//! | encrypt what sessions hold | [`encrypted_data`] |
 //! | run on several machines | [`several_nodes`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
 //! | test your own application | [`testing_your_application`] |
@@ -34,6 +35,10 @@ pub mod protecting_routes {}
 
 #[doc = include_str!("staying_signed_in.md")]
 pub mod staying_signed_in {}
+
+#[cfg_attr(feature = "sealed", doc = include_str!("encrypted_data.md"))]
+#[cfg_attr(not(feature = "sealed"), doc = "(Needs `sealed`.)")]
+pub mod encrypted_data {}
 
 #[cfg_attr(feature = "cache", doc = include_str!("several_nodes.md"))]
 #[cfg_attr(not(feature = "cache"), doc = "(Needs `cache`.)")]

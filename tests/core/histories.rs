@@ -9,7 +9,7 @@ use typed_session::{
     CookieLifetime, Lifetime, Reuse, Rotation, Session, SessionKey, Timestamp, Verdict,
 };
 
-use super::world::{DAY, HOUR, MINUTE, Rest, SECOND, Shop, URL, Way, World, id_of};
+use super::world::{DAY, Form, HOUR, MINUTE, Rest, SECOND, Shop, URL, Way, World, id_of, keys};
 
 /// Random choices, the same in every run.
 struct Dice(SeededEntropy);
@@ -88,15 +88,18 @@ async fn act(
 #[test]
 fn no_history_breaks_what_must_always_hold() {
     for seed in 0..150 {
-        history(seed, Way::Cookie, Rest::Clear, CookieLifetime::Persistent);
+        for form in Form::ALL {
+            history(seed, Way::Cookie, *form, Rest::Clear, CookieLifetime::Persistent);
+        }
     }
 }
 
 #[test]
 fn every_transport_has_the_same_histories() {
     for seed in 1000..1050 {
-        let [cookie, bearer, header] =
-            Way::ALL.map(|way| history(seed, way, Rest::Clear, CookieLifetime::BrowserSession));
+        let [cookie, bearer, header] = Way::ALL.map(|way| {
+            history(seed, way, Form::Unsigned, Rest::Clear, CookieLifetime::BrowserSession)
+        });
         assert!(cookie.len() == 80 && cookie.iter().any(|request| request.gave.is_some()));
         assert_eq!(cookie, bearer, "seed {seed}");
         assert_eq!(cookie, header, "seed {seed}");
@@ -107,15 +110,43 @@ fn every_transport_has_the_same_histories() {
 fn however_data_lies_in_the_store_the_histories_are_the_same() {
     for seed in 2000..2100 {
         let [clear, others @ ..] = Rest::ALL else { unreachable!() };
-        let clear = history(seed, Way::Cookie, *clear, CookieLifetime::Persistent);
+        let clear = history(seed, Way::Cookie, Form::Unsigned, *clear, CookieLifetime::Persistent);
         for rest in others {
-            let other = history(seed, Way::Cookie, *rest, CookieLifetime::Persistent);
+            let other =
+                history(seed, Way::Cookie, Form::Unsigned, *rest, CookieLifetime::Persistent);
             assert_eq!(clear.len(), other.len());
             for (clear, other) in clear.iter().zip(&other) {
                 // But for the ids, which are random.
                 let gave = other.gave.as_ref().and(clear.gave.clone());
                 assert_eq!(clear, &Request { gave, ..other.clone() }, "{rest:?}, seed {seed}");
                 assert_eq!(clear.gave.is_some(), other.gave.is_some(), "{rest:?}, seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_form_of_an_id_has_the_same_histories() {
+    for seed in 2000..2030 {
+        for (way, stays) in [
+            (Way::Cookie, CookieLifetime::Persistent),
+            (Way::Bearer, CookieLifetime::BrowserSession),
+            (Way::Header, CookieLifetime::Persistent),
+        ] {
+            let unsigned = history(seed, way, Form::Unsigned, Rest::Clear, stays);
+            assert_eq!(
+                unsigned,
+                history(seed, way, Form::Signed, Rest::Clear, stays),
+                "{way:?}, seed {seed}"
+            );
+            // A nonce is drawn for each text, so the ids are others.
+            #[cfg(feature = "sealed")]
+            for (one, other) in
+                unsigned.iter().zip(history(seed, way, Form::Private, Rest::Clear, stays))
+            {
+                let same = Request { gave: one.gave.clone(), ..other };
+                assert_eq!(*one, same, "{way:?}, seed {seed}");
+                assert_eq!(one.gave.is_some(), other.gave.is_some(), "{way:?}, seed {seed}");
             }
         }
     }
@@ -131,13 +162,23 @@ struct Request {
     gave: Option<String>,
 }
 
-fn history(seed: u64, way: Way, rest: Rest, cookie_lifetime: CookieLifetime) -> Vec<Request> {
+fn history(
+    seed: u64,
+    way: Way,
+    form: Form,
+    rest: Rest,
+    cookie_lifetime: CookieLifetime,
+) -> Vec<Request> {
     let dice = Dice(SeededEntropy::new(seed));
     let on_reuse = dice.one_of(&[Reuse::Reject, Reuse::EndSession]);
     let rotates = dice.below(2) == 0;
-    let world = World::by(way, |sessions| match rotates {
-        true => rest.set_up(sessions).rotation(Rotation::default().on_reuse(on_reuse)),
-        false => rest.set_up(sessions),
+    let world = World::by(way, |sessions| {
+        let sessions = rest.set_up(sessions);
+        match rotates {
+            true => sessions.rotation(Rotation::default().on_reuse(on_reuse)),
+            false => sessions,
+        }
+        .id_form(form.with(keys(&[1])))
     });
     let browser = world.browser();
     let mut ended: HashSet<SessionKey> = HashSet::new();
@@ -217,7 +258,8 @@ fn history(seed: u64, way: Way, rest: Rest, cookie_lifetime: CookieLifetime) -> 
         let arrives = dice.below(5) > 0;
         let gave = answer.set_cookie().map(|_| answer.cookie());
         if let Some(gave) = &gave {
-            if gave != "__Host-session=" && !cookies.contains(gave) {
+            let id = world.bare(gave);
+            if gave != "__Host-session=" && cookies.iter().all(|known| world.bare(known) != id) {
                 cookies.push(gave.clone());
             }
             if arrives && is_own {
@@ -228,7 +270,9 @@ fn history(seed: u64, way: Way, rest: Rest, cookie_lifetime: CookieLifetime) -> 
             verdict: answer.verdict,
             status: answer.status(),
             calls,
-            gave: gave.filter(|gave| Some(gave) != cookie.as_ref()),
+            gave: gave.map(|gave| world.bare(&gave)).filter(|gave| {
+                Some(gave) != cookie.as_ref().map(|cookie| world.bare(cookie)).as_ref()
+            }),
         });
 
         // What the request left behind.
@@ -257,6 +301,7 @@ fn history(seed: u64, way: Way, rest: Rest, cookie_lifetime: CookieLifetime) -> 
     let events = events.join("\n");
     for cookie in &cookies {
         assert!(!events.contains(id_of(cookie)), "seed {seed}");
+        assert!(!events.contains(id_of(&world.bare(cookie))), "seed {seed}");
     }
     requests
 }

@@ -1,12 +1,12 @@
 //! What each request costs and causes: one row a line.
 
-use typed_session::store::ErrorKind;
+use typed_session::store::{ErrorKind, Store as _};
 use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, Verb, When};
-use typed_session::{ClearSiteData, Lifetime, Rotation, Session};
+use typed_session::{ClearSiteData, Lifetime, Rotation, Session, Timestamp};
 
-use super::world::{Answer, DAY, HOUR, MINUTE, Rest, SECOND, Shop, URL, Way, World};
+use super::world::{Answer, DAY, Form, HOUR, MINUTE, Rest, SECOND, Shop, URL, Way, World, keys};
 
 /// A row of the table.
 struct Row {
@@ -141,13 +141,14 @@ const TABLE: &[Row] = &[
 fn every_request_costs_and_causes_what_the_table_says() {
     for row in TABLE {
         let name = format!("{:?} and {:?}", row.cookie, row.handler);
-        for (way, rest) in
-            Way::ALL.into_iter().flat_map(|way| Rest::ALL.iter().map(move |rest| (way, *rest)))
+        let forms = Form::ALL.iter().flat_map(|form| Rest::ALL.iter().map(|rest| (*form, *rest)));
+        for (way, (form, rest)) in
+            Way::ALL.iter().flat_map(|way| forms.clone().map(|form| (*way, form)))
         {
-            let stage = Stage::set(row.cookie, way, rest);
+            let stage = Stage::set(row.cookie, way, form, rest);
             let (calls, status, answer) = stage.play(row.handler);
             let (costs, causes) = row.by(way);
-            let name = format!("{way:?}, {rest:?}, {name}");
+            let name = format!("{way:?}, {form:?}, {rest:?}, {name}");
             assert_eq!(calls, costs, "{name}: store calls");
             assert_eq!(status, row.status, "{name}: status");
             assert_eq!(stage.effects(&answer), causes, "{name}: effects");
@@ -175,7 +176,7 @@ impl Row {
 fn a_verb_that_fails_costs_the_row_no_more_and_no_less() {
     for (verb, handler) in [(Verb::Replace, Changes), (Verb::Replace, Ends), (Verb::Load, Changes)]
     {
-        let stage = Stage::set(Valid, Way::Cookie, Rest::Clear);
+        let stage = Stage::set(Valid, Way::Cookie, Form::Unsigned, Rest::Clear);
         stage.world.faults.every(verb, ErrorKind::Unavailable, When::Before);
         let (calls, status, answer) = stage.play(handler);
         assert_eq!(status, 503);
@@ -192,10 +193,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(cookie: Cookie, way: Way, rest: Rest) -> Self {
+    fn set(cookie: Cookie, way: Way, form: Form, rest: Rest) -> Self {
         let rotation = Rotation::default().every(15 * MINUTE);
         let world = World::by(way, |sessions| {
-            rest.set_up(sessions).rotation(rotation).clear_site_data(ClearSiteData::Cache)
+            let form = form.with(keys(&[1]));
+            rest.set_up(sessions)
+                .rotation(rotation)
+                .clear_site_data(ClearSiteData::Cache)
+                .id_form(form)
         });
         let browser = world.browser();
         let mut stage = Self { world, browser, successor: Option::None };
@@ -235,7 +240,7 @@ impl Stage {
                 rotation_due();
                 // Its answer is lost.
                 let (_, answer) = world.ask(browser.cookie_header(URL).as_deref(), async |_| ());
-                *successor = Some(answer.cookie());
+                *successor = Some(world.bare(&answer.cookie()));
                 if let RotationUnderWayAndTouchDue = cookie {
                     world.clock.advance(MINUTE);
                 }
@@ -245,8 +250,9 @@ impl Stage {
                 world.read(browser);
             }
             Unknown => {
-                let id = "A".repeat(43);
-                browser.receive(URL, [format!("__Host-session={id}; Path=/; Secure")]);
+                // Of another store, and by the same keys.
+                visit(browser);
+                run(world.rows.remove_expired(Timestamp::MAX, 10)).unwrap();
             }
             Expired => {
                 visit(browser);
@@ -293,10 +299,10 @@ impl Stage {
     }
 
     fn effects(&self, answer: &Answer) -> Vec<Effect> {
-        let held = self.browser.cookie_header(URL);
+        let held = self.browser.cookie_header(URL).map(|cookie| self.world.bare(&cookie));
         let mut effects = Vec::new();
         if let Some(line) = answer.set_cookie() {
-            let cookie = answer.cookie();
+            let cookie = self.world.bare(&answer.cookie());
             effects.push(if cookie == "__Host-session=" {
                 assert!(line.contains("Max-Age=0"), "{line}");
                 Removal
