@@ -30,9 +30,14 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                 Ok(Step::Done) => return Ok(Driven::Done),
                 Ok(Step::Again) => return Ok(Driven::Again),
                 Ok(Step::Call(call)) => {
-                    let answer = self.store.perform(&call).await;
+                    let answer = self.store.perform(&call, &inner.slot, self.surroundings()).await;
                     let cx = self.context(job, inner, self.clock.now());
-                    inner.machine().answer(answer, &cx)
+                    let mut machine = inner.machine();
+                    let step = machine.answer(answer, &cx);
+                    if let Some(header) = inner.slot.take_written() {
+                        machine.hand_out_instead(header);
+                    }
+                    step
                 }
                 Err(error) => {
                     let key = {
@@ -62,6 +67,15 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
         }
     }
 
+    fn surroundings(&self) -> World<'_> {
+        World {
+            policy: &self.policy,
+            clock: &*self.clock,
+            entropy: &*self.entropy,
+            observer: &*self.observer,
+        }
+    }
+
     /// By how much the next revision grows.
     fn step(&self, now: Timestamp) -> u32 {
         // Two layers, and two runs of one program, must not go in step; for that the
@@ -86,12 +100,7 @@ impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
     }
 
     fn world(&self) -> World<'_> {
-        World {
-            policy: &self.policy,
-            clock: &*self.clock,
-            entropy: &*self.entropy,
-            observer: &*self.observer,
-        }
+        self.surroundings()
     }
 
     fn load_now(&self, inner: &Inner<T>) -> bool {

@@ -64,6 +64,12 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// [signed](Self::sign_ids).
     #[must_use]
     pub fn new(store: S) -> Self {
+        Self::of(store)
+    }
+}
+
+impl<T: SessionData, S: Backend> SessionLayer<T, S> {
+    pub(crate) fn of(store: S) -> Self {
         Self {
             shared: Arc::new(Shared {
                 store: Arc::new(store),
@@ -76,9 +82,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
             }),
         }
     }
-}
 
-impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Sets the cookie's name and attributes; short for the
     /// [`transport`](Self::transport) of that policy.
     #[must_use]
@@ -209,7 +213,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         &mut self.settings().policy
     }
 
-    fn settings(&mut self) -> &mut Shared<T, S> {
+    pub(crate) fn settings(&mut self) -> &mut Shared<T, S> {
         Arc::make_mut(&mut self.shared)
     }
 
@@ -258,9 +262,10 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// # }).unwrap();
     /// ```
     pub fn open<'h>(&self, values: impl IntoIterator<Item = &'h [u8]>) -> Exchange<T, S> {
-        let candidates = self.shared.policy.candidates(values.into_iter());
+        let Shared { store, policy, .. } = &*self.shared;
+        let (candidates, slot) = store.open(policy, values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
-        let inner = Inner::new(candidates, self.shared.clock.now(), driver);
+        let inner = Inner::new(candidates, slot, self.shared.clock.now(), driver);
         Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared) }
     }
 }

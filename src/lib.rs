@@ -188,7 +188,7 @@ pub use crate::layer::{ClearSiteData, SessionLayer};
 pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
 #[cfg(feature = "sealed")]
-pub use crate::sealed::Unsealed;
+pub use crate::sealed::{NotBefore, Stateless, Unsealed};
 pub use crate::transport::{Transport, TransportError};
 
 // What a handler holds, and what it may hear.

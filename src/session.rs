@@ -16,6 +16,7 @@ use crate::event::{self, Observer};
 use crate::id::SessionKey;
 use crate::lifecycle::{Machine, Policy, Rotate};
 use crate::lifetime::Lifetime;
+use crate::sealed::Slot;
 use crate::time::{Clock, Timestamp};
 use crate::verdict::{EndReason, Verdict};
 
@@ -57,6 +58,8 @@ pub(crate) struct Inner<T> {
     /// A panic has dropped a handle, and the state does not know yet.
     panicked: AtomicBool,
     pub(crate) arrived: Timestamp,
+    /// What the request brought of what a store would keep.
+    pub(crate) slot: Slot,
     driver: Arc<dyn Driver<T>>,
 }
 
@@ -76,7 +79,8 @@ pub(crate) trait Driver<T>: Send + Sync {
 }
 
 /// Where a session lives, but for the store.
-#[expect(dead_code, reason = "for what is built on sessions")]
+#[allow(dead_code, reason = "for what is built on sessions")]
+#[derive(Clone, Copy)]
 pub(crate) struct World<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) clock: &'a dyn Clock,
@@ -106,6 +110,7 @@ pub(crate) enum Driven {
 impl<T> Inner<T> {
     pub(crate) fn new(
         candidates: Candidates,
+        slot: Slot,
         arrived: Timestamp,
         driver: Arc<dyn Driver<T>>,
     ) -> Self
@@ -118,6 +123,7 @@ impl<T> Inner<T> {
             closure_on: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             arrived,
+            slot,
             driver,
         }
     }

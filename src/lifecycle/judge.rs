@@ -19,11 +19,11 @@ use crate::verdict::Verdict;
 /// shown a good id of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    pub(super) key: SessionKey,
-    pub(super) id: SessionId,
+    pub(crate) key: SessionKey,
+    pub(crate) id: SessionId,
     pub(super) shown: Shown,
     pub(super) live: Live,
-    pub(super) record: Record,
+    pub(crate) record: Record,
     pub(super) data: Data,
 }
 

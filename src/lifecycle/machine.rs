@@ -8,7 +8,7 @@ use super::wishes::{Rotate, Wishes};
 use super::{Answer, Call, Context, Policy, Reuse, Step, tombstone};
 use crate::candidates::{Candidate, Candidates};
 use crate::data::SessionData;
-use crate::effects::Effects;
+use crate::effects::{Effects, IdHeader};
 use crate::entropy::{Entropy, EntropyError};
 use crate::envelope::Live;
 use crate::error::Error;
@@ -297,6 +297,11 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) const fn effects(&self) -> &Effects {
         &self.effects
+    }
+
+    /// What stands in the place of an id, where the session itself travels.
+    pub(crate) fn hand_out_instead(&mut self, header: IdHeader) {
+        self.effects.id = Some(header);
     }
 
     pub(crate) const fn failed(&mut self) {

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::judge::Held;
 use crate::candidates::Candidates;
 use crate::codec::Encoding;
 use crate::entropy::Entropy;
@@ -23,6 +22,7 @@ use crate::time::Timestamp;
 use crate::transport::Transport;
 use crate::verdict::EndReason;
 
+pub(crate) use self::judge::Held;
 pub(crate) use self::machine::Machine;
 pub(crate) use self::wishes::Rotate;
 

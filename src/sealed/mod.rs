@@ -4,8 +4,12 @@
 pub use self::at_rest::Unsealed;
 #[cfg(feature = "sealed")]
 pub(crate) use self::at_rest::{Sealing, accepts_unsealed, open, seal};
+#[cfg(feature = "sealed")]
+pub(crate) use self::slot::Slot;
+#[cfg(feature = "sealed")]
+pub use self::stateless::{NotBefore, Stateless};
 #[cfg(not(feature = "sealed"))]
-pub(crate) use self::without::{Sealing, accepts_unsealed, open, seal};
+pub(crate) use self::without::{Sealing, Slot, accepts_unsealed, open, seal};
 use crate::id::{SessionId, SessionKey};
 use crate::subject::Subject;
 
@@ -13,6 +17,12 @@ use crate::subject::Subject;
 mod at_rest;
 #[cfg(feature = "sealed")]
 mod cipher;
+#[cfg(feature = "sealed")]
+mod slot;
+#[cfg(feature = "sealed")]
+mod stateless;
+#[cfg(feature = "sealed")]
+mod token;
 #[cfg(not(feature = "sealed"))]
 mod without;
 
