@@ -66,6 +66,27 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     pub fn new(store: S) -> Self {
         Self::of(store)
     }
+
+    /// Sets how ids are written: as they are, signed, or encrypted; and which forms are accepted.
+    #[must_use]
+    pub fn id_form(mut self, form: IdForm) -> Self {
+        self.policy().id_form = form;
+        self
+    }
+
+    /// Signs ids with the newest of these keys, and accepts those that any of them has signed; short
+    /// for the [`id_form`](Self::id_form) of that name.
+    #[must_use]
+    pub fn sign_ids(self, keys: KeyRing) -> Self {
+        self.id_form(IdForm::signed(keys))
+    }
+
+    /// Lets the ids of sessions with a subject change now and then.
+    #[must_use]
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.policy().rotation = Some(rotation);
+        self
+    }
 }
 
 impl<T: SessionData, S: Backend> SessionLayer<T, S> {
@@ -98,20 +119,6 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
-    /// Sets how ids are written: as they are, signed, or encrypted; and which forms are accepted.
-    #[must_use]
-    pub fn id_form(mut self, form: IdForm) -> Self {
-        self.policy().id_form = form;
-        self
-    }
-
-    /// Signs ids with the newest of these keys, and accepts those that any of them has signed; short
-    /// for the [`id_form`](Self::id_form) of that name.
-    #[must_use]
-    pub fn sign_ids(self, keys: KeyRing) -> Self {
-        self.id_form(IdForm::signed(keys))
-    }
-
     /// Sets how long sessions live, unless they say otherwise.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -126,13 +133,6 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     #[must_use]
     pub fn touch_every(mut self, interval: Duration) -> Self {
         self.policy().touch_every = interval;
-        self
-    }
-
-    /// Lets the ids of sessions with a subject change now and then.
-    #[must_use]
-    pub fn rotation(mut self, rotation: Rotation) -> Self {
-        self.policy().rotation = Some(rotation);
         self
     }
 

@@ -27,9 +27,81 @@ use crate::verdict::EndReason;
 
 /// No store: the whole session is in the cookie, encrypted.
 ///
-/// [`SessionLayer::stateless`] makes a layer of it. It is no [`Store`](crate::store::Store), so
-/// what such a layer cannot do does not compile: to end a session from outside, to list those of a user,
-/// to rotate ids by time.
+/// [`SessionLayer::stateless`] makes a layer of it. The cookie holds what a store would: the id, both
+/// limits, the login's time, the data. A request's session is opened from it, judged and changed by the
+/// same rules as any other, and if it changed, the response carries the next cookie. It costs no
+/// store call, on any number of machines that have the same keys.
+///
+/// It is no [`Store`](crate::store::Store), so what such a layer cannot do does not compile: to end
+/// a session from outside, to list those of a user, timed rotation, signed ids.
+///
+/// | use it | use a store |
+/// | --- | --- |
+/// | for a language, a theme, the name to greet | for what must be gone after a logout |
+/// | for a basket before the login, that few requests change | for what parallel requests change, for counters, for what is good once |
+/// | where there is nowhere to keep anything | where users see their devices and end one |
+/// | for kilobytes | for more |
+///
+/// # Security
+///
+/// What it does. A cookie is XChaCha20-Poly1305 under a sub-key of the ring, and nothing of it is
+/// used before its tag is verified (OWASP ASVS 5.0, 9.1.1). There is one algorithm, and a cookie cannot ask
+/// for another (9.1.2); the keys are those of the ring (9.1.3). Both limits are inside and checked by the
+/// server's clock (9.2.1). That it is a session, and the name of the cookie or header, are authenticated
+/// (9.2.2, 9.2.3), so two layers that share a ring need two names. What an older key of the ring has written is
+/// accepted and written anew. Nobody can read what is in the cookie, its holder included; how long it is, all can see.
+///
+/// What it cannot do, and no self-contained token can:
+///
+/// - **An end is a request to the browser.** The cookie is removed there. A copy, stolen or saved, is
+///   good until its limits: an hour idle, and after a touch the next copy an hour more, 24 hours in all
+///   by default. With [`not_before`](SessionLayer::not_before) all copies of all sessions of one user can be ended at once
+///   (7.4.1); one session alone cannot.
+/// - **An old id is not dead.** At a login the client gets a new cookie, and the one from before
+///   still opens what it held: the session without the login.
+/// - **Parallel requests overwrite each other.** The last `Set-Cookie` wins, as a whole; the other change is lost, and nobody is
+///   told. An answer that was under way may even bring back the cookie of before a login or a
+///   logout. [`transact`](crate::Session::transact) sees what its own request brought and nothing newer.
+/// - **It can be put back.** The holder of two cookies may send the older one: never keep in it what must not
+///   be had twice, such as a used coupon or failed attempts.
+/// - **It is small.** Name and value have 4096 octets together (RFC 6265bis, section 5.6; 3.3.5), which is about 2900
+///   bytes of data. More is an error of kind [`TooLarge`](crate::store::ErrorKind::TooLarge) before any header is sent; the client keeps
+///   the cookie that it has.
+/// - **A lost key opens and writes every session.** Losing it from the ring logs everybody out.
+///
+/// # Example
+///
+/// ```
+/// use typed_session::{KeyRing, SessionData, SessionLayer};
+/// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// # struct Visitor { language: String }
+/// # impl SessionData for Visitor {}
+/// # let config = "5c0b3a4f2c6d18e09f7a6b5c4d3e2f10f1e2d3c4b5a69788796a5b4c3d2e1f00";
+///
+/// let keys = KeyRing::from_text(config)?; // or KeyRing::from_env("SESSION_KEYS")?
+/// let sessions = SessionLayer::<Visitor, _>::stateless(keys);
+/// # futures_executor::block_on(async {
+/// let exchange = sessions.open([]);
+/// exchange.session().await?.update(|visitor| visitor.language = "sv".to_owned());
+/// let cookie = exchange.finish().await.effects.set_cookie().unwrap().to_owned();
+///
+/// // The next request, on any machine with the same keys:
+/// let cookie = cookie.split(';').next().unwrap();
+/// let session = sessions.open([cookie.as_bytes()]).session().await?;
+/// assert_eq!(session.read(|visitor| visitor.language.clone()), "sv");
+/// # Ok::<(), typed_session::Error>(())
+/// # }).unwrap();
+/// # Ok::<(), typed_session::KeyError>(())
+/// ```
+///
+/// What it has no words for, it does not compile:
+///
+/// ```compile_fail,E0599
+/// # use typed_session::{EndReason, SessionData, SessionKey, SessionLayer, Stateless};
+/// # fn with<T: SessionData>(sessions: SessionLayer<T, Stateless>, key: SessionKey) {
+/// let _ = sessions.end(&key, EndReason::Revoked); // there is nothing to end
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Stateless {
     keys: KeyRing,
@@ -46,13 +118,21 @@ impl fmt::Debug for Stateless {
 impl<T: SessionData> SessionLayer<T, Stateless> {
     /// Makes a layer without a store, whose sessions travel as a whole in their cookie, encrypted
     /// by the newest of these keys.
+    ///
+    /// With another [`transport`](Self::transport), in its header. See [`Stateless`] for what that
+    /// is good for, and for what not.
     #[must_use]
     pub fn stateless(keys: KeyRing) -> Self {
         Self::of(Stateless { keys, not_before: None })
     }
 
     /// Asks, for each session with a subject that a request shows, from when on that subject's
-    /// logins count.
+    /// logins count; earlier ones are [ended](crate::Verdict::Ended).
+    ///
+    /// It is what makes "log out everywhere" true without a store of sessions: the application keeps one
+    /// time for each user, and sets it to now when the user logs out everywhere, changes the password or
+    /// is locked out (OWASP ASVS 5.0, 7.4.1 to 7.4.3). A layer has one check; the last one
+    /// that is set counts.
     #[must_use]
     pub fn not_before(mut self, check: impl NotBefore) -> Self {
         let settings = self.settings();
@@ -62,13 +142,44 @@ impl<T: SessionData> SessionLayer<T, Stateless> {
     }
 }
 
-/// From when on the logins of a subject count.
+/// From when on the logins of a subject count: what an application keeps for each user where
+/// sessions are [`Stateless`].
+///
+/// It is asked once a request, of sessions with a subject alone, after the cookie was verified. So it
+/// costs what a store's `load` does, and a table of one time a user is smaller than one of
+/// sessions.
+///
+/// # Security
+///
+/// A login counts if it is as new as the time or newer. Set the time by the clock of the machine that
+/// handles the logout, and remember that clocks differ: a login that happened elsewhere in the
+/// same second may count or not. Forget a time no earlier than the absolute limit after it.
+///
+/// # Example
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::RwLock;
+/// use typed_session::{NotBefore, Subject, Timestamp, store};
+///
+/// /// In earnest, a table.
+/// #[derive(Default)]
+/// struct Logouts(RwLock<HashMap<Subject, Timestamp>>);
+///
+/// impl NotBefore for Logouts {
+///     async fn not_before(&self, subject: &Subject) -> store::Result<Option<Timestamp>> {
+///         let times = self.0.read().map_err(|_| store::ErrorKind::Other)?;
+///         Ok(times.get(subject).copied())
+///     }
+/// }
+/// ```
 pub trait NotBefore: Send + Sync + 'static {
     /// Returns the time before which no login of this subject counts, or `None` if all do.
     ///
     /// # Errors
     ///
-    /// If it cannot be told.
+    /// If it cannot be told: the request is then answered as in an outage of a store, by a 503, and
+    /// the client keeps its cookie.
     fn not_before(
         &self,
         subject: &Subject,

@@ -3,5 +3,7 @@
 
 #[cfg(all(feature = "axum", feature = "testing"))]
 mod axum;
+#[cfg(all(feature = "axum", feature = "sealed"))]
+mod stateless;
 #[cfg(all(feature = "tower", feature = "testing"))]
 mod tower;
