@@ -8,6 +8,8 @@ pub(crate) use self::at_rest::{Sealing, accepts_unsealed, open, seal};
 pub(crate) use self::slot::Slot;
 #[cfg(feature = "sealed")]
 pub use self::stateless::{NotBefore, Stateless};
+#[cfg(all(fuzzing, feature = "sealed"))]
+pub(crate) use self::token::text_of;
 #[cfg(not(feature = "sealed"))]
 pub(crate) use self::without::{Sealing, Slot, accepts_unsealed, open, seal};
 use crate::id::{SessionId, SessionKey};

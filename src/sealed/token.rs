@@ -48,14 +48,30 @@ pub(super) fn write(
     scope: Scope<'_>,
     entropy: &dyn Entropy,
 ) -> Result<Zeroizing<String>, Error> {
+    encrypt(keys, &pack(id, record), scope, entropy)
+}
+
+fn encrypt(
+    keys: &KeyRing,
+    plain: &[u8],
+    scope: Scope<'_>,
+    entropy: &dyn Entropy,
+) -> Result<Zeroizing<String>, Error> {
     let key = keys.newest();
-    let mut token = Vec::with_capacity(HEAD + 128 + record.body.len());
+    let mut token = Vec::with_capacity(HEAD + cipher::NONCE + plain.len() + cipher::TAG);
     token.push(FORMAT);
     token.extend_from_slice(key.id().as_bytes());
     let about = about(&token, scope);
-    let plain = pack(id, record);
-    cipher::seal(&key.derive(&PURPOSE), &about, &plain, entropy, &mut token)?;
+    cipher::seal(&key.derive(&PURPOSE), &about, plain, entropy, &mut token)?;
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(token)))
+}
+
+/// For the fuzz target: what is in it need not be a session.
+#[cfg(fuzzing)]
+pub(crate) fn text_of(keys: &KeyRing, cookie: &str, plain: &[u8]) -> Option<String> {
+    let scope = Scope { kind: crate::id_form::Kind::Cookie, name: cookie };
+    let text = encrypt(keys, plain, scope, &crate::entropy::SystemEntropy).ok()?;
+    Some(text.to_string())
 }
 
 /// Reads a text; what it costs grows with its length alone, which is bounded.
