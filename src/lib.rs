@@ -57,6 +57,7 @@
 //! | say what a session holds, who is logged in, how old data is read | [`SessionData`] |
 //! | choose a store, set limits, cookie and more | [`SessionLayer`], [`store`], [`Lifetime`], [`cookie::CookiePolicy`] |
 //! | serve programs and apps, which keep no cookies | [`SessionLayer::transport`], [`Transport`] |
+//! | refuse made-up ids without asking the store, or encrypt ids | [`SessionLayer::sign_ids`], [`IdForm`], [`KeyRing`], [`manual::keys`] |
 //! | read, change, log in, log out, in a handler | [`Session::read`], [`Session::update`], [`Session::end`] |
 //! | count, or use up a token that is good once | [`Session::transact`] |
 //! | offer "stay signed in" | [`Session::set_lifetime`] |
@@ -92,6 +93,7 @@
 //! | `redis` | `store::RedisStore`, for Redis, Valkey and their clusters, on a connection of redis-rs 1 |
 //! | `mongodb` | `store::MongoStore`, on a client of mongodb 3 |
 //! | `cache` | `store::Cached`: records in the process, in front of any store |
+//! | `sealed` | `IdForm::private`: ids that are encrypted in the cookie or header |
 //! | `cli` | the operator's command `typed-session`, with all stores that have a URL |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
@@ -138,6 +140,16 @@
 //! Behind a `store::Cached`, a `load` makes no trip to the store while the session is remembered and
 //! its id fits what is remembered.
 //!
+//! With a [`KeyRing`], so with [ids that are signed](SessionLayer::sign_ids) or private:
+//!
+//! | the cookie is | the handler | store calls | the response |
+//! | --- | --- | --- | --- |
+//! | such that no key vouches for it | reads | none | no cookie |
+//! | such that no key vouches for it | changes data | `insert` | a cookie of a new session |
+//! | of a live session, and written by an older key or in another form that is accepted | reads | `load`, `replace` | the cookie with the same id, written by the newest key |
+//! | .. | changes data | `load`, `replace` | the same |
+//! | .. and superseded | anything | as above | never a cookie |
+//!
 //! With [timed rotation](SessionLayer::rotation), which is off by default, and of sessions with a
 //! subject alone:
 //!
@@ -152,6 +164,7 @@
 //! | word | meaning |
 //! | --- | --- |
 //! | id | the secret that the client holds, [`SessionId`]. It is never stored, logged or printed |
+//! | form | how the id is written there: as it is, signed or encrypted, [`IdForm`] |
 //! | transport | how the id travels: the cookie, or a header in its place, [`Transport`] |
 //! | key | the session's name for stores, logs and people, [`SessionKey`]: a hash of a part of the id that stays when the id changes |
 //! | subject | who the session belongs to, [`Subject`]: a hash of what the application calls its user |

@@ -40,6 +40,12 @@ enum Cookie {
     Superseded,
     /// A valid one, while the store is down.
     StoreDown,
+    /// A valid one, written by a key that is the newest no more.
+    OfOlderKey,
+    /// The same, before a login.
+    SupersededOfOlderKey,
+    /// Written by a key that is not in the ring.
+    Unverified,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +72,8 @@ enum Effect {
     SameSuccessor,
     /// `Set-Cookie` with the browser's own id and a new `Max-Age`, and `no-store`.
     Renewal,
+    /// `Set-Cookie` with the browser's own id as the newest key writes it, and `no-store`.
+    Rewritten,
     /// `Set-Cookie` that removes the cookie, and `no-store`.
     Removal,
     /// `Vary: Cookie`, or as the header is called.
@@ -77,7 +85,7 @@ enum Effect {
 }
 
 use Cookie::*;
-use Effect::{Clear, NewId, NoStore, Removal, Renewal, SameSuccessor, Vary};
+use Effect::{Clear, NewId, NoStore, Removal, Renewal, Rewritten, SameSuccessor, Vary};
 use Handler::*;
 
 const NOTHING: Calls =
@@ -133,6 +141,18 @@ const TABLE: &[Row] = &[
     Row { cookie: Superseded,         handler: Changes,        costs: LOAD,         causes: &[Vary, NoStore],        status: 409 },
     Row { cookie: Superseded,         handler: LogsIn,         costs: LOAD,         causes: &[Vary, NoStore],        status: 409 },
     Row { cookie: Valid, handler: ChangesWhatIsEndedMeanwhile, costs: LOAD_REPLACE, causes: &[Vary, NoStore],        status: 409 },
+    Row { cookie: OfOlderKey,         handler: DoesNotAsk,     costs: NOTHING,      causes: &[],                     status: 200 },
+    Row { cookie: OfOlderKey,         handler: Reads,          costs: LOAD_REPLACE, causes: &[Rewritten, Vary],      status: 200 },
+    Row { cookie: OfOlderKey,         handler: ChangesNothing, costs: LOAD_REPLACE, causes: &[Rewritten, Vary],      status: 200 },
+    Row { cookie: OfOlderKey,         handler: Changes,        costs: LOAD_REPLACE, causes: &[Rewritten, Vary],      status: 200 },
+    Row { cookie: OfOlderKey,         handler: LogsIn,         costs: LOAD_REPLACE, causes: &[NewId, Vary],          status: 200 },
+    Row { cookie: OfOlderKey,         handler: Ends,           costs: LOAD_REPLACE, causes: &[Removal, Vary, Clear], status: 200 },
+    Row { cookie: OfOlderKey, handler: ChangesWhatIsEndedMeanwhile, costs: LOAD_REPLACE, causes: &[Vary, NoStore],   status: 409 },
+    Row { cookie: SupersededOfOlderKey, handler: Reads,        costs: LOAD,         causes: &[Vary],                 status: 200 },
+    Row { cookie: SupersededOfOlderKey, handler: Changes,      costs: LOAD,         causes: &[Vary, NoStore],        status: 409 },
+    Row { cookie: Unverified,         handler: DoesNotAsk,     costs: NOTHING,      causes: &[],                     status: 200 },
+    Row { cookie: Unverified,         handler: Reads,          costs: NOTHING,      causes: &[Vary],                 status: 200 },
+    Row { cookie: Unverified,         handler: Changes,        costs: INSERT,       causes: &[NewId, Vary],          status: 200 },
     Row { cookie: StoreDown,          handler: DoesNotAsk,     costs: NOTHING,      causes: &[],                     status: 200 },
     Row { cookie: StoreDown,          handler: Reads,          costs: LOAD,         causes: &[Vary, NoStore],        status: 503 },
 ];
@@ -145,6 +165,9 @@ fn every_request_costs_and_causes_what_the_table_says() {
         for (way, (form, rest)) in
             Way::ALL.iter().flat_map(|way| forms.clone().map(|form| (*way, form)))
         {
+            if form == Form::Unsigned && row.cookie.needs_keys() {
+                continue;
+            }
             let stage = Stage::set(row.cookie, way, form, rest);
             let (calls, status, answer) = stage.play(row.handler);
             let (costs, causes) = row.by(way);
@@ -153,6 +176,12 @@ fn every_request_costs_and_causes_what_the_table_says() {
             assert_eq!(status, row.status, "{name}: status");
             assert_eq!(stage.effects(&answer), causes, "{name}: effects");
         }
+    }
+}
+
+impl Cookie {
+    const fn needs_keys(self) -> bool {
+        matches!(self, OfOlderKey | SupersededOfOlderKey | Unverified)
     }
 }
 
@@ -205,6 +234,14 @@ impl Stage {
         let browser = world.browser();
         let mut stage = Self { world, browser, successor: Option::None };
         stage.prepare(cookie);
+        let ring = match cookie {
+            OfOlderKey | SupersededOfOlderKey => keys(&[2, 1]),
+            Unverified => keys(&[2]),
+            _ => return stage,
+        };
+        // The same server, with other keys.
+        let sessions = stage.world.sessions.clone().id_form(form.with(ring));
+        stage.world = stage.world.beside(sessions);
         stage
     }
 
@@ -262,7 +299,8 @@ impl Stage {
                 visit(browser);
                 world.visit(&browser.clone(), async |session| session.end());
             }
-            Superseded => {
+            OfOlderKey | Unverified => drop(visit(browser)),
+            Superseded | SupersededOfOlderKey => {
                 visit(browser);
                 world.log_in(&browser.clone(), "ann");
             }
@@ -308,6 +346,10 @@ impl Stage {
                 Removal
             } else if Some(&cookie) == self.successor.as_ref() {
                 SameSuccessor
+            } else if Some(&cookie) == held.as_ref() && !line.contains("Max-Age") {
+                let text = Some(answer.cookie());
+                assert_ne!(text, self.browser.cookie_header(URL), "the text is another");
+                Rewritten
             } else if Some(&cookie) == held.as_ref() {
                 assert!(line.contains("Max-Age=1209600"), "{line}");
                 Renewal
