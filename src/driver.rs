@@ -33,9 +33,14 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                 Ok(Step::Done) => return Ok(Driven::Done),
                 Ok(Step::Again) => return Ok(Driven::Again),
                 Ok(Step::Call(call)) => {
-                    let answer = self.store.perform(&call).await;
+                    let answer = self.store.perform(&call, &inner.slot, self.surroundings()).await;
                     let cx = self.context(job, inner, self.clock.now());
-                    inner.machine().answer(answer, &cx)
+                    let mut machine = inner.machine();
+                    let step = machine.answer(answer, &cx);
+                    if let Some(header) = inner.slot.take_written() {
+                        machine.hand_out_instead(header);
+                    }
+                    step
                 }
                 Ok(Step::Seat(seating)) => {
                     let world = seats::World {
@@ -67,7 +72,8 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
             Ok(key) => key,
             Err(verdict) => return Ok(Standing { verdict, expires_at: None }),
         };
-        let answer = self.store.perform(&Call::Load { key }).await;
+        let call = Call::Load { key };
+        let answer = self.store.perform(&call, &inner.slot, self.surroundings()).await;
         let standing = {
             let cx = self.context(Job::Load, inner, self.clock.now());
             inner.machine().check(answer, &cx)
@@ -91,6 +97,15 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                 Job::Load => 0,
                 Job::Commit | Job::Finish | Job::Attempt { .. } => self.step(now),
             },
+        }
+    }
+
+    fn surroundings(&self) -> World<'_> {
+        World {
+            policy: &self.policy,
+            clock: &*self.clock,
+            entropy: &*self.entropy,
+            observer: &*self.observer,
         }
     }
 
@@ -122,12 +137,7 @@ impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
     }
 
     fn world(&self) -> World<'_> {
-        World {
-            policy: &self.policy,
-            clock: &*self.clock,
-            entropy: &*self.entropy,
-            observer: &*self.observer,
-        }
+        self.surroundings()
     }
 
     fn load_now(&self, inner: &Inner<T>) -> bool {

@@ -10,7 +10,7 @@
 //!
 //! live:
 //!   byte   flags: 1 persistent cookie, 2 authenticated, 4 rotation under way, 8 previous id, 16 dead ids,
-//!          32 client
+//!          32 client, 64 sealed data
 //!   32     verifier of the current id
 //!   zigzag created
 //!   varint current id since        | milliseconds after `created`
@@ -25,7 +25,7 @@
 //!          byte 0, or 4 or 6 and the address in 4 or 16 bytes
 //!   byte   encoding of the data
 //!   varint schema version of the data
-//!   ...    data, to the end
+//!   ...    data, to the end; with flag 64: nonce (24), ciphertext, tag (16)
 //! ```
 //!
 //! Varints are little-endian groups of seven bits (LEB128), of one spelling each.
@@ -53,6 +53,7 @@ const ROTATING: u8 = 4;
 const PREVIOUS: u8 = 8;
 const DEAD: u8 = 16;
 const CLIENT: u8 = 32;
+const SEALED: u8 = 64;
 
 /// How many dead ids are remembered at most; of more, the newest.
 const MAX_DEAD: usize = 8;
@@ -88,6 +89,8 @@ pub(crate) struct Live {
     /// As its code, so that a body in an unknown encoding is known to be one.
     pub(crate) encoding: u8,
     pub(crate) version: u32,
+    /// The data is encrypted.
+    pub(crate) sealed: bool,
     /// Where the data starts in the body.
     pub(crate) data_at: usize,
 }
@@ -199,7 +202,8 @@ impl Live {
                 | flag(self.ids.successor.is_some(), ROTATING)
                 | flag(self.ids.previous.is_some(), PREVIOUS)
                 | flag(!self.ids.dead.is_empty(), DEAD)
-                | flag(self.client.is_some(), CLIENT),
+                | flag(self.client.is_some(), CLIENT)
+                | flag(self.sealed, SEALED),
         );
         let after = |time: Timestamp| after(self.created_at, time);
         out.bytes(self.ids.current.as_bytes());
@@ -313,7 +317,8 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     fn live(&mut self) -> Option<Live> {
         let flags = self.byte()?;
-        if flags & !(PERSISTENT | AUTHENTICATED | ROTATING | PREVIOUS | DEAD | CLIENT) != 0 {
+        const KNOWN: u8 = PERSISTENT | AUTHENTICATED | ROTATING | PREVIOUS | DEAD | CLIENT | SEALED;
+        if flags & !KNOWN != 0 {
             return None;
         }
         let current = self.verifier()?;
@@ -364,6 +369,7 @@ impl Reader<'_> {
             client,
             encoding,
             version,
+            sealed: flags & SEALED != 0,
             data_at,
         })
     }

@@ -10,3 +10,9 @@ pub fn rewritten(body: &[u8]) -> Option<Vec<u8>> {
         Envelope::Live(mut live) => live.encode(body.get(live.data_at..)?.to_vec()),
     })
 }
+
+/// Writes what stands in a cookie of this name for a session, whatever is in it.
+#[must_use]
+pub fn stateless_text(keys: &crate::KeyRing, cookie: &str, plain: &[u8]) -> Option<String> {
+    crate::sealed::text_of(keys, cookie, plain)
+}

@@ -112,7 +112,12 @@ impl SessionId {
 
     /// Returns the name under which stores know the session.
     pub(crate) fn key(&self) -> SessionKey {
-        SessionKey(derive(&KEY, &self.locator).into())
+        SessionKey(self.derive_stable(&KEY))
+    }
+
+    /// Derives 32 bytes of the half that stays when the id is rotated.
+    pub(crate) fn derive_stable(&self, context: &ContextKey) -> [u8; 32] {
+        derive(context, &self.locator).into()
     }
 
     /// Returns what a record keeps to recognise this id.

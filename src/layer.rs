@@ -76,35 +76,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// [signed](Self::sign_ids).
     #[must_use]
     pub fn new(store: S) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                store: Arc::new(store),
-                policy: Policy::default(),
-                declared: Declared::default(),
-                clock: Arc::new(SystemClock),
-                entropy: Arc::new(SystemEntropy),
-                observer: Arc::new(()),
-                steps: Arc::new(AtomicU64::new(0)),
-                data: PhantomData,
-            }),
-        }
-    }
-}
-
-impl<T: SessionData, S: Backend> SessionLayer<T, S> {
-    /// Sets the cookie's name and attributes; short for the
-    /// [`transport`](Self::transport) of that policy.
-    #[must_use]
-    pub fn cookie(self, cookie: CookiePolicy) -> Self {
-        self.transport(Transport::cookie(cookie))
-    }
-
-    /// Sets how ids travel: in a cookie, as a `Bearer` token, or in a header of
-    /// their own. Ids that come in any other way are not looked at.
-    #[must_use]
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.policy().transport = transport;
-        self
+        Self::of(store)
     }
 
     /// Sets how ids are written: as they are, signed, or encrypted; and which forms are accepted.
@@ -121,6 +93,69 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self.id_form(IdForm::signed(keys))
     }
 
+    /// Lets a subject have so many sessions at once, at least one, and no more (OWASP ASVS 5.0,
+    /// 7.1.2).
+    ///
+    /// It holds at every instant, also for logins at the same time: each takes one of so many
+    /// seats before its session is stored. It costs a login a few store calls, and nothing else
+    /// anything. All layers on a store must say the same; a lower number takes effect at the next
+    /// login. If a login dies half way, its seat is free after a minute.
+    ///
+    /// Two logins at the same moment may displace each other; who is displaced before the session
+    /// is stored gets a 409, [`Error::Lost`](crate::Error::Lost).
+    ///
+    /// ```
+    /// # use typed_session::{OnLimit, SessionData, SessionLayer, store::MemoryStore};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Shop {}
+    /// # impl SessionData for Shop {}
+    /// let sessions = SessionLayer::<Shop, _>::new(MemoryStore::new()).max_sessions(3, OnLimit::EndOldest);
+    /// ```
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize, on_limit: OnLimit) -> Self {
+        self.policy().limit = Some(Limit { sessions: sessions.max(1), on_limit });
+        self
+    }
+
+    /// Lets the ids of sessions with a subject change now and then.
+    #[must_use]
+    pub fn rotation(mut self, rotation: Rotation) -> Self {
+        self.policy().rotation = Some(rotation);
+        self
+    }
+}
+
+impl<T: SessionData, S: Backend> SessionLayer<T, S> {
+    pub(crate) fn of(store: S) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                store: Arc::new(store),
+                policy: Policy::default(),
+                declared: Declared::default(),
+                clock: Arc::new(SystemClock),
+                entropy: Arc::new(SystemEntropy),
+                observer: Arc::new(()),
+                steps: Arc::new(AtomicU64::new(0)),
+                data: PhantomData,
+            }),
+        }
+    }
+
+    /// Sets the cookie's name and attributes; short for the
+    /// [`transport`](Self::transport) of that policy.
+    #[must_use]
+    pub fn cookie(self, cookie: CookiePolicy) -> Self {
+        self.transport(Transport::cookie(cookie))
+    }
+
+    /// Sets how ids travel: in a cookie, as a `Bearer` token, or in a header of
+    /// their own. Ids that come in any other way are not looked at.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.policy().transport = transport;
+        self
+    }
+
     /// Sets how long sessions live, unless they say otherwise.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -135,13 +170,6 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     #[must_use]
     pub fn touch_every(mut self, interval: Duration) -> Self {
         self.policy().touch_every = interval;
-        self
-    }
-
-    /// Lets the ids of sessions with a subject change now and then.
-    #[must_use]
-    pub fn rotation(mut self, rotation: Rotation) -> Self {
-        self.policy().rotation = Some(rotation);
         self
     }
 
@@ -289,30 +317,6 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
-    /// Lets a subject have so many sessions at once, at least one, and no more (OWASP ASVS 5.0,
-    /// 7.1.2).
-    ///
-    /// It holds at every instant, also for logins at the same time: each takes one of so many
-    /// seats before its session is stored. It costs a login a few store calls, and nothing else
-    /// anything. All layers on a store must say the same; a lower number takes effect at the next
-    /// login. If a login dies half way, its seat is free after a minute.
-    ///
-    /// Two logins at the same moment may displace each other; who is displaced before the session
-    /// is stored gets a 409, [`Error::Lost`](crate::Error::Lost).
-    ///
-    /// ```
-    /// # use typed_session::{OnLimit, SessionData, SessionLayer, store::MemoryStore};
-    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
-    /// # struct Shop {}
-    /// # impl SessionData for Shop {}
-    /// let sessions = SessionLayer::<Shop, _>::new(MemoryStore::new()).max_sessions(3, OnLimit::EndOldest);
-    /// ```
-    #[must_use]
-    pub fn max_sessions(mut self, sessions: usize, on_limit: OnLimit) -> Self {
-        self.policy().limit = Some(Limit { sessions: sessions.max(1), on_limit });
-        self
-    }
-
     /// Sets how new data is written. Old data is read as what it is.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
@@ -361,7 +365,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self.shared.policy.remember_ended
     }
 
-    fn policy(&mut self) -> &mut Policy {
+    pub(crate) fn policy(&mut self) -> &mut Policy {
         &mut self.settings().policy
     }
 
@@ -448,9 +452,11 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         client: Option<ClientInfo>,
         navigates: bool,
     ) -> Exchange<T, S> {
-        let candidates = self.shared.policy.candidates(values.into_iter());
+        let Shared { store, policy, .. } = &*self.shared;
+        let (candidates, slot) = store.open(policy, values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
-        let inner = Inner::new(candidates, client, self.shared.clock.now(), navigates, driver);
+        let arrived = self.shared.clock.now();
+        let inner = Inner::new(candidates, slot, client, arrived, navigates, driver);
         Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), refused: None }
     }
 }

@@ -78,6 +78,7 @@
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | hear of those who guess ids | [`Guesses`] |
 //! | know how parallel changes are merged | [`merge`] |
+//! | keep the data from whoever reads the store | `SessionLayer::seal_data`, [`manual::encrypted_data`] |
 //! | read how it is done, or move here from another library | [`manual`] |
 //! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
 //! | use it in your framework | [`adapter`]: a page for each |
@@ -108,6 +109,7 @@
 //! | `cli` | the operator's command `typed-session`, with all stores that have a URL |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
+//! | `sealed` | `SessionLayer::seal_data`: session data that no store can read |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test, histories and their checker, a TCP proxy that loses replies |
 //! | `adapter-suite` | `testing::adapter`: the stories, that is tests, that every adapter must pass, over real connections; switches `testing` on |
 //!
@@ -190,7 +192,7 @@
 //!
 //! # What it does not do
 //!
-//! No encryption of stored data, no session that lives in its cookie alone, and no
+//! No encryption of stored data unless it is asked for, no session that lives in its cookie alone, and no
 //! task of its own: expired records are removed when [`SessionLayer::sweep`] or
 //! [`sweep_every`](SessionLayer::sweep_every) runs. `SECURITY.md` has the threats one by one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -213,6 +215,8 @@ pub use crate::layer::{ClearSiteData, SessionLayer};
 pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
 pub mod policy;
+#[cfg(feature = "sealed")]
+pub use crate::sealed::{NotBefore, Stateless, Unsealed};
 pub use crate::seats::OnLimit;
 pub use crate::transport::{Transport, TransportError};
 
@@ -288,6 +292,7 @@ mod record;
 mod refusal;
 mod request;
 mod revoke;
+mod sealed;
 mod seats;
 mod session;
 mod step_up;

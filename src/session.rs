@@ -18,6 +18,7 @@ use crate::event::{self, Event, Observer};
 use crate::id::SessionKey;
 use crate::lifecycle::{Machine, Policy, Proof, Rotate, Standing};
 use crate::lifetime::Lifetime;
+use crate::sealed::Slot;
 use crate::time::{Clock, Timestamp};
 use crate::verdict::{EndReason, Verdict};
 
@@ -61,6 +62,8 @@ pub(crate) struct Inner<T> {
     pub(crate) arrived: Timestamp,
     /// The browser goes to the page that answers, so that another page may take its place.
     pub(crate) navigates: bool,
+    /// What the request brought of what a store would keep.
+    pub(crate) slot: Slot,
     driver: Arc<dyn Driver<T>>,
 }
 
@@ -84,6 +87,7 @@ pub(crate) trait Driver<T>: Send + Sync {
 
 /// Where a session lives, but for the store.
 #[allow(dead_code, reason = "for what is built on sessions")]
+#[derive(Clone, Copy)]
 pub(crate) struct World<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) clock: &'a dyn Clock,
@@ -116,6 +120,7 @@ pub(crate) enum Driven {
 impl<T> Inner<T> {
     pub(crate) fn new(
         candidates: Candidates,
+        slot: Slot,
         client: Option<ClientInfo>,
         arrived: Timestamp,
         navigates: bool,
@@ -131,6 +136,7 @@ impl<T> Inner<T> {
             panicked: AtomicBool::new(false),
             arrived,
             navigates,
+            slot,
             driver,
         }
     }

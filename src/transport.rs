@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::candidates::Candidates;
-use crate::cookie::{self, CookiePolicy};
+use crate::cookie::{self, CookiePolicy, PolicyError};
 use crate::effects::IdHeader;
 use crate::id::SessionId;
-use crate::id_form::{self, IdForm, Salt, Scope};
+use crate::id_form::{self, IdForm, Read, Salt, Scope};
 
 /// How the id travels between client and server: in a cookie, as a `Bearer` token, or in a header
 /// of its own.
@@ -149,7 +149,7 @@ impl Transport {
     }
 
     /// Where an id's text is valid.
-    const fn scope(&self) -> Scope<'_> {
+    pub(crate) const fn scope(&self) -> Scope<'_> {
         match &self.0 {
             Kind::Cookie(policy) => Scope { kind: id_form::Kind::Cookie, name: policy.name() },
             Kind::Bearer => Scope { kind: id_form::Kind::Header, name: AUTHORIZATION },
@@ -163,7 +163,15 @@ impl Transport {
         form: &IdForm,
         fields: impl Iterator<Item = &'h [u8]>,
     ) -> Candidates {
-        let read = |value: &[u8]| form.read(value, self.scope());
+        self.candidates_by(fields, |value| form.read(value, self.scope()))
+    }
+
+    /// The same, where something else than an id stands in its place.
+    pub(crate) fn candidates_by<'h>(
+        &self,
+        fields: impl Iterator<Item = &'h [u8]>,
+        read: impl FnMut(&[u8]) -> Read,
+    ) -> Candidates {
         match &self.0 {
             Kind::Cookie(policy) => Candidates::of(
                 fields.flat_map(|field| cookie::values(field, policy.name())).map(read),
@@ -182,12 +190,21 @@ impl Transport {
         Handed { id, salt }: &Handed,
         max_age: Option<Duration>,
     ) -> Option<IdHeader> {
-        form.with_text(id, salt, self.scope(), |id| match &self.0 {
-            // By the policy's own promise an id always passes.
-            Kind::Cookie(policy) => policy.set_cookie(id, max_age).ok().map(IdHeader::set_cookie),
-            Kind::Bearer => Some(IdHeader::new(AUTHORIZATION, ["Bearer ", id].concat())),
-            Kind::Header(name) => Some(IdHeader::new(name.clone(), id.to_owned())),
-        })
+        // By the policy's own promise an id always passes.
+        form.with_text(id, salt, self.scope(), |id| self.hand_out_text(id, max_age).ok())
+    }
+
+    /// The header that hands to the client what stands in the place of an id.
+    pub(crate) fn hand_out_text(
+        &self,
+        text: &str,
+        max_age: Option<Duration>,
+    ) -> Result<IdHeader, PolicyError> {
+        match &self.0 {
+            Kind::Cookie(policy) => policy.set_cookie(text, max_age).map(IdHeader::set_cookie),
+            Kind::Bearer => Ok(IdHeader::new(AUTHORIZATION, ["Bearer ", text].concat())),
+            Kind::Header(name) => Ok(IdHeader::new(name.clone(), text.to_owned())),
+        }
     }
 
     /// The header that makes the client forget its id.

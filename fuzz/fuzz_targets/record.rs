@@ -1,7 +1,8 @@
 //! Whatever lies in a row: it is read to a verdict, and what is read is written the same again.
 //!
 //! Input: a body. Its first byte chooses: even, the input as it is; odd, the input with the true
-//! id of a session put where the verifier stands, so that the rest is read and used.
+//! id of a session put where the verifier stands, so that the rest is read and used. Two more of its bits
+//! choose whether the layer encrypts data, and whether it reads what is not encrypted.
 
 #![no_main]
 
@@ -11,7 +12,7 @@ use typed_session::store::{MemoryStore, Store};
 use typed_session::testing::schedule::run;
 use typed_session::testing::{ManualClock, SeededEntropy};
 use typed_session::{
-    Record, Revision, Rotation, SessionData, SessionLayer, Subject, Timestamp, Verdict,
+    Record, Revision, Rotation, SessionData, SessionLayer, Subject, Timestamp, Unsealed, Verdict,
 };
 
 #[derive(Default, Deserialize, Serialize)]
@@ -42,6 +43,11 @@ fuzz_target!(|input: &[u8]| {
         .clock(ManualClock::at(NOW))
         .dangerous_entropy(SeededEntropy::new(1))
         .rotation(Rotation::default());
+    let sessions = match first & 24 {
+        8 => sessions.seal_data(Unsealed::Accept),
+        24 => sessions.seal_data(Unsealed::Refuse),
+        _ => sessions,
+    };
     let exchange = sessions.open([]);
     let (key, cookie) = run(async {
         let session = exchange.session().await.unwrap();

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::EncodeError;
 
 pub(super) fn encode<T: Serialize>(data: &T, into: &mut Vec<u8>) -> Result<(), EncodeError> {
-    serde_json::to_writer(into, data).map_err(|source| EncodeError { source: source.into() })
+    serde_json::to_writer(into, data).map_err(EncodeError::new)
 }
 
 /// The error is dropped, because it may quote the data.

@@ -14,7 +14,7 @@ pub(super) fn encode<T: Serialize>(data: &T, into: &mut Vec<u8>) -> Result<(), E
         .with_struct_map()
         .with_human_readable()
         .with_bytes(BytesMode::Normal);
-    data.serialize(&mut serializer).map_err(|source| EncodeError { source: source.into() })
+    data.serialize(&mut serializer).map_err(EncodeError::new)
 }
 
 /// The error is dropped, because it may quote the data.

@@ -104,6 +104,12 @@ pub struct EncodeError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+impl EncodeError {
+    pub(crate) fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: source.into() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

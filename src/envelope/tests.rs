@@ -27,6 +27,7 @@ fn minimal() -> Live {
         client: None,
         encoding: 0,
         version: 0,
+        sealed: false,
         data_at: 0,
     }
 }
@@ -52,6 +53,7 @@ fn full() -> Live {
         client: None,
         encoding: 1,
         version: 300,
+        sealed: false,
         data_at: 0,
     }
 }
@@ -71,6 +73,7 @@ fn extreme() -> Live {
         client: None,
         encoding: 255,
         version: u32::MAX,
+        sealed: false,
         data_at: 0,
     }
 }

@@ -1,29 +1,81 @@
 //! The judgement of an id: what the record says of it.
 
+use std::fmt;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::Context;
+use super::plan::decode;
 use crate::data::SessionData;
 use crate::envelope::{Envelope, Ids, Live};
+use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::record::{Record, Revision};
+use crate::record::{Body, Record, Revision};
+use crate::sealed::{self, Place};
 use crate::verdict::Verdict;
 
 /// A live session, as it stood in the store, in the hands of a request that has
 /// shown a good id of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    pub(super) key: SessionKey,
-    pub(super) id: SessionId,
+    pub(crate) key: SessionKey,
+    pub(crate) id: SessionId,
     pub(super) shown: Shown,
     pub(super) live: Live,
-    pub(super) record: Record,
+    pub(crate) record: Record,
+    pub(super) data: Data,
 }
 
 impl Held {
-    /// The encoded data.
+    /// The encoded data; none if it cannot be opened.
     pub(super) fn data(&self) -> &[u8] {
-        self.record.body.get(self.live.data_at..).unwrap_or_default()
+        match &self.data {
+            Data::InBody => self.record.body.get(self.live.data_at..).unwrap_or_default(),
+            Data::Opened(data) => data,
+            Data::Shut => &[],
+        }
+    }
+
+    /// Makes the body of the record, and of the data what can be read of it.
+    pub(super) fn body(
+        live: &mut Live,
+        place: Place<'_>,
+        data: Vec<u8>,
+        cx: &Context<'_>,
+    ) -> Result<(Body, Data), Error> {
+        live.sealed = cx.policy.sealing.is_some();
+        Ok(match cx.policy.sealing {
+            None => (Body(live.encode(data)), Data::InBody),
+            Some(sealing) => {
+                let data = Zeroizing::new(data);
+                let head = live.encode(Vec::new());
+                let body = sealed::seal(sealing, place, head, &data, cx.entropy)?;
+                (Body(body), Data::Opened(data))
+            }
+        })
+    }
+}
+
+/// Where the encoded data can be read.
+#[derive(Clone)]
+pub(super) enum Data {
+    /// In the record's body.
+    InBody,
+    /// Here: in the body it is encrypted.
+    Opened(Zeroizing<Vec<u8>>),
+    /// Nowhere: it does not open.
+    Shut,
+}
+
+/// Shows none of it.
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InBody => "InBody",
+            Self::Opened(_) => "Opened(..)",
+            Self::Shut => "Shut",
+        })
     }
 }
 
@@ -108,11 +160,19 @@ pub(super) fn judge<T: SessionData>(
         Err(Wrong::Superseded) => return Judgement::Dead(Verdict::Superseded),
         Err(Wrong::Forged) => return Judgement::Dead(Verdict::Forged),
     };
-    let data = live.encoding().and_then(|encoding| {
-        encoding.decode(live.version, record.body.get(live.data_at..).unwrap_or_default())
-    });
-    let held = Arc::new(Held { key, id: id.clone(), shown, live, record });
-    match data {
+    let data = if live.sealed {
+        let place = Place { id, key: &key, subject: record.subject.as_ref() };
+        match sealed::open(place, &record.body, live.data_at) {
+            Some(data) => Data::Opened(Zeroizing::new(data)),
+            None => Data::Shut,
+        }
+    } else if sealed::accepts_unsealed(cx.policy.sealing) {
+        Data::InBody
+    } else {
+        Data::Shut
+    };
+    let held = Arc::new(Held { key, id: id.clone(), shown, live, record, data });
+    match decode(&held) {
         Some(data) => Judgement::Live(held, data),
         None => Judgement::Unreadable(held),
     }

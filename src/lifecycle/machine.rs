@@ -11,7 +11,7 @@ use crate::candidates::{Candidate, Candidates};
 use crate::client::ClientInfo;
 use crate::csrf::{self, Token};
 use crate::data::SessionData;
-use crate::effects::Effects;
+use crate::effects::{Effects, IdHeader};
 use crate::entropy::{Entropy, EntropyError};
 use crate::envelope::{Envelope, Live};
 use crate::error::Error;
@@ -410,6 +410,11 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) const fn effects(&self) -> &Effects {
         &self.effects
+    }
+
+    /// What stands in the place of an id, where the session itself travels.
+    pub(crate) fn hand_out_instead(&mut self, header: IdHeader) {
+        self.effects.id = Some(header);
     }
 
     pub(crate) const fn failed(&mut self) {

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::judge::Held;
 use crate::candidates::Candidates;
 use crate::client::ClientPolicy;
 use crate::codec::Encoding;
@@ -19,12 +18,14 @@ use crate::id::SessionKey;
 use crate::id_form::IdForm;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
+use crate::sealed::Sealing;
 use crate::seats::{Limit, Seating};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
 use crate::verdict::{EndReason, Verdict};
 
+pub(crate) use self::judge::Held;
 pub(crate) use self::machine::{Machine, Proof};
 pub(crate) use self::wishes::Rotate;
 
@@ -64,6 +65,7 @@ pub(crate) struct Policy {
     pub(crate) requires_consent: bool,
     pub(crate) client: Option<ClientPolicy>,
     pub(crate) limit: Option<Limit>,
+    pub(crate) sealing: Option<Sealing>,
 }
 
 /// Where browsers are sent that may not go on, if anywhere.
@@ -97,6 +99,7 @@ impl Default for Policy {
             requires_consent: false,
             client: None,
             limit: None,
+            sealing: None,
         }
     }
 }

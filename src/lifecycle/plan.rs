@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::judge::{Held, Shown};
+use super::judge::{Data, Held, Shown};
 use super::wishes::{Rotate, Wishes};
 use super::{Context, Policy};
 use crate::client::ClientInfo;
@@ -16,7 +16,8 @@ use crate::event::{Event, RotationCause};
 use crate::id::{SessionId, SessionKey};
 use crate::lifetime::CookieLifetime;
 use crate::merge;
-use crate::record::{Body, Record, Revision};
+use crate::record::{Record, Revision};
+use crate::sealed::Place;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::transport::Handed;
@@ -195,8 +196,22 @@ pub(super) fn plan<T: SessionData>(
         // It was kept while that was asked for.
         live.client = None;
     }
-    let body = live.encode(encoded.unwrap_or_else(|| held.data().to_vec()));
     let revision = held.record.revision.next(cx.step).ok_or(Error::Conflict)?;
+    let place = Place { id: &held.id, key: &held.key, subject: subject.as_ref() };
+    let bytes = encoded.unwrap_or_else(|| held.data().to_vec());
+    let (body, data) = match Held::body(&mut live, place, bytes, cx) {
+        // The request has lost nothing of its own by it, and the next one will try again.
+        Err(error @ Error::Entropy(_)) if !pending && !is_staged => {
+            cx.observer.event(&Event::Failed { key: Some(held.key), error: &error });
+            return Ok(if touch_due {
+                let at = held.record.revision;
+                Planned::Touch { key: held.key, at, expires_at, offer: None }
+            } else {
+                Planned::Nothing { offer: None }
+            });
+        }
+        made => made?,
+    };
     let wishes = pending.then_some(wishes.last);
     let after = Held {
         key: held.key,
@@ -208,7 +223,8 @@ pub(super) fn plan<T: SessionData>(
         },
         shown,
         live,
-        record: Record { revision, subject, expires_at, body: Body(body) },
+        record: Record { revision, subject, expires_at, body },
+        data,
     };
     let attempt = Attempt {
         held: Arc::new(after),
@@ -347,20 +363,24 @@ pub(super) fn create<T: SessionData>(
         client: client.cloned(),
         encoding: policy.encoding.code(),
         version: T::VERSION,
+        sealed: false,
         data_at: 0,
     };
-    let body = live.encode(encoded);
+    let key = id.key();
+    let place = Place { id: &id, key: &key, subject: subject.as_ref() };
+    let (body, data) = Held::body(&mut live, place, encoded, cx)?;
     let held = Held {
-        key: id.key(),
+        key,
         id: id.clone(),
         shown: Shown::Current,
         record: Record {
             revision: Revision::first(cx.step),
             subject,
             expires_at: live.expires_at(cx.now),
-            body: Body(body),
+            body,
         },
         live,
+        data,
     };
     let attempt = Attempt {
         held: Arc::new(held),
@@ -393,5 +413,10 @@ fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option
 
 /// The data of a record, or nothing if this program cannot read it.
 pub(super) fn decode<T: SessionData>(held: &Held) -> Option<T> {
-    held.live.encoding()?.decode(held.live.version, held.data())
+    match held.data {
+        Data::InBody | Data::Opened(_) => {
+            held.live.encoding()?.decode(held.live.version, held.data())
+        }
+        Data::Shut => None,
+    }
 }

@@ -10,6 +10,7 @@
 //! | show users their devices, end sessions, limit how many there are | [`users_and_devices`] |
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | write down the rules of your sessions, hold them to OWASP ASVS, ask for consent | [`policy`] |
+//! | encrypt what sessions hold | [`encrypted_data`] |
 //! | run on several machines | [`several_nodes`] |
 //! | sign or encrypt ids; make, keep and replace keys | [`keys`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
@@ -49,6 +50,10 @@ pub mod staying_signed_in {}
 #[cfg_attr(feature = "testing", doc = include_str!("policy.md"))]
 #[cfg_attr(not(feature = "testing"), doc = "(Needs `testing`.)")]
 pub mod policy {}
+
+#[cfg_attr(feature = "sealed", doc = include_str!("encrypted_data.md"))]
+#[cfg_attr(not(feature = "sealed"), doc = "(Needs `sealed`.)")]
+pub mod encrypted_data {}
 
 #[cfg_attr(feature = "cache", doc = include_str!("several_nodes.md"))]
 #[cfg_attr(not(feature = "cache"), doc = "(Needs `cache`.)")]

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use self::backend::Backend;
+pub(crate) use self::backend::Perform;
 #[cfg(feature = "cache")]
 pub use self::cached::Cached;
 pub use self::change::{Change, Changes};

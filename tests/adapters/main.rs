@@ -5,5 +5,7 @@
 mod axum;
 #[cfg(all(feature = "adapter-suite", feature = "axum", feature = "sqlite"))]
 mod sockets;
+#[cfg(all(feature = "axum", feature = "sealed"))]
+mod stateless;
 #[cfg(all(feature = "tower", feature = "testing"))]
 mod tower;

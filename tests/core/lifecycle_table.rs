@@ -6,7 +6,7 @@ use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, Verb, When};
 use typed_session::{ClearSiteData, Lifetime, Rotation, Session, Timestamp};
 
-use super::world::{Answer, DAY, Form, HOUR, MINUTE, SECOND, Shop, URL, Way, World, keys};
+use super::world::{Answer, DAY, Form, HOUR, MINUTE, Rest, SECOND, Shop, URL, Way, World, keys};
 
 /// A row of the table.
 struct Row {
@@ -161,18 +161,20 @@ const TABLE: &[Row] = &[
 fn every_request_costs_and_causes_what_the_table_says() {
     for row in TABLE {
         let name = format!("{:?} and {:?}", row.cookie, row.handler);
-        for (way, form) in
-            Way::ALL.iter().flat_map(|way| Form::ALL.iter().map(|form| (*way, *form)))
+        let forms = Form::ALL.iter().flat_map(|form| Rest::ALL.iter().map(|rest| (*form, *rest)));
+        for (way, (form, rest)) in
+            Way::ALL.iter().flat_map(|way| forms.clone().map(|form| (*way, form)))
         {
             if form == Form::Unsigned && row.cookie.needs_keys() {
                 continue;
             }
-            let stage = Stage::set(row.cookie, way, form);
+            let stage = Stage::set(row.cookie, way, form, rest);
             let (calls, status, answer) = stage.play(row.handler);
             let (costs, causes) = row.by(way);
-            assert_eq!(calls, costs, "{way:?}, {form:?}, {name}: store calls");
-            assert_eq!(status, row.status, "{way:?}, {form:?}, {name}: status");
-            assert_eq!(stage.effects(&answer), causes, "{way:?}, {form:?}, {name}: effects");
+            let name = format!("{way:?}, {form:?}, {rest:?}, {name}");
+            assert_eq!(calls, costs, "{name}: store calls");
+            assert_eq!(status, row.status, "{name}: status");
+            assert_eq!(stage.effects(&answer), causes, "{name}: effects");
         }
     }
 }
@@ -203,7 +205,7 @@ impl Row {
 fn a_verb_that_fails_costs_the_row_no_more_and_no_less() {
     for (verb, handler) in [(Verb::Replace, Changes), (Verb::Replace, Ends), (Verb::Load, Changes)]
     {
-        let stage = Stage::set(Valid, Way::Cookie, Form::Unsigned);
+        let stage = Stage::set(Valid, Way::Cookie, Form::Unsigned, Rest::Clear);
         stage.world.faults.every(verb, ErrorKind::Unavailable, When::Before);
         let (calls, status, answer) = stage.play(handler);
         assert_eq!(status, 503);
@@ -220,11 +222,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(cookie: Cookie, way: Way, form: Form) -> Self {
+    fn set(cookie: Cookie, way: Way, form: Form, rest: Rest) -> Self {
         let rotation = Rotation::default().every(15 * MINUTE);
         let world = World::by(way, |sessions| {
             let form = form.with(keys(&[1]));
-            sessions.rotation(rotation).clear_site_data(ClearSiteData::Cache).id_form(form)
+            rest.set_up(sessions)
+                .rotation(rotation)
+                .clear_site_data(ClearSiteData::Cache)
+                .id_form(form)
         });
         let browser = world.browser();
         let mut stage = Self { world, browser, successor: Option::None };

@@ -103,6 +103,33 @@ impl Way {
     }
 }
 
+/// How data lies in the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rest {
+    Clear,
+    #[cfg(feature = "sealed")]
+    Sealed,
+}
+
+impl Rest {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Clear,
+        #[cfg(feature = "sealed")]
+        Self::Sealed,
+    ];
+
+    pub(crate) fn set_up<T: SessionData>(
+        self,
+        sessions: SessionLayer<T, Store>,
+    ) -> SessionLayer<T, Store> {
+        match self {
+            Self::Clear => sessions,
+            #[cfg(feature = "sealed")]
+            Self::Sealed => sessions.seal_data(typed_session::Unsealed::Refuse),
+        }
+    }
+}
+
 /// How ids are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Form {

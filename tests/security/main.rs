@@ -11,8 +11,10 @@ mod csrf;
 mod devices;
 mod guards;
 mod policy;
+#[cfg(all(feature = "sealed", feature = "messagepack"))]
 mod sealing;
 mod signing;
+#[cfg(all(feature = "sealed", feature = "messagepack"))]
 mod stateless;
 mod watching;
 #[allow(dead_code, reason = "shared with the tests of the core")]
