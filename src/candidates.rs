@@ -1,6 +1,8 @@
 //! The ids that a request carries.
 
 use crate::id::SessionId;
+use crate::id_form::{Age, Read};
+use crate::verdict::Verdict;
 
 /// The well-formed ids among what a request carries in their place, a handful at
 /// most.
@@ -8,46 +10,73 @@ use crate::id::SessionId;
 /// There may be several: whoever controls a neighbouring host or path can plant
 /// a cookie beside the good one ("cookie tossing"), and nothing in a request says
 /// which is which.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Candidates {
     /// Apart, because there is mostly one, which then costs no allocation.
-    first: Option<SessionId>,
-    others: Vec<SessionId>,
-    /// There were values that have not the form of an id.
-    malformed: bool,
+    first: Option<Candidate>,
+    others: Vec<Candidate>,
+    /// What is to be said of the values that are no ids.
+    refused: Verdict,
 }
 
-/// Each costs a store call, so it is a small number.
+/// An id, and whether the client has it as it would be written today.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) id: SessionId,
+    pub(crate) age: Age,
+}
+
+/// Each costs a store call, so it is a small number. What no key vouches for does
+/// not count: it must not hide the good one.
 const AT_MOST: usize = 5;
 
 impl Candidates {
-    /// Reads values that should be ids.
-    pub(crate) fn of<'h>(values: impl Iterator<Item = &'h [u8]>) -> Self {
-        let mut candidates = Self::default();
+    /// Takes what was read of values that should be ids.
+    pub(crate) fn of(values: impl Iterator<Item = Read>) -> Self {
+        let mut candidates = Self { first: None, others: Vec::new(), refused: Verdict::New };
         for value in values {
-            match SessionId::parse(value) {
-                None => candidates.malformed = true,
-                Some(id) if candidates.iter().any(|known| *known == id) => {}
-                Some(id) if candidates.first.is_none() => candidates.first = Some(id),
-                Some(id) if candidates.others.len() + 1 < AT_MOST => candidates.others.push(id),
-                Some(_) => break,
+            match value {
+                Read::Malformed => candidates.refuse(Verdict::Malformed),
+                Read::Unverified => candidates.refuse(Verdict::Unverified),
+                Read::Id(id, age) => {
+                    let candidate = Candidate { id, age };
+                    if let Some(known) = candidates.find(&candidate.id) {
+                        // It need not be written anew where it is held anew as well.
+                        if age == Age::Current {
+                            known.age = age;
+                        }
+                    } else if candidates.first.is_none() {
+                        candidates.first = Some(candidate);
+                    } else if candidates.others.len() + 1 < AT_MOST {
+                        candidates.others.push(candidate);
+                    } else {
+                        break;
+                    }
+                }
             }
         }
         candidates
     }
 
-    pub(crate) fn get(&self, index: usize) -> Option<&SessionId> {
+    pub(crate) fn get(&self, index: usize) -> Option<&Candidate> {
         match index {
             0 => self.first.as_ref(),
             index => self.others.get(index - 1),
         }
     }
 
-    pub(crate) const fn malformed(&self) -> bool {
-        self.malformed
+    /// What is to be said of the values that are no ids; [`Verdict::New`] if there are none.
+    pub(crate) const fn refused(&self) -> Verdict {
+        self.refused
     }
 
-    fn iter(&self) -> impl Iterator<Item = &SessionId> {
-        self.first.iter().chain(&self.others)
+    fn refuse(&mut self, verdict: Verdict) {
+        if verdict.weight() > self.refused.weight() {
+            self.refused = verdict;
+        }
+    }
+
+    fn find(&mut self, id: &SessionId) -> Option<&mut Candidate> {
+        self.first.iter_mut().chain(&mut self.others).find(|known| known.id == *id)
     }
 }

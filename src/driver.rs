@@ -6,7 +6,7 @@ use crate::data::SessionData;
 use crate::error::Error;
 use crate::event::Event;
 use crate::layer::Shared;
-use crate::lifecycle::{Context, Step};
+use crate::lifecycle::{Call, Context, Standing, Step};
 use crate::session::{BoxFuture, Driven, Driver, Inner, Job, World};
 use crate::store::Backend;
 use crate::time::Timestamp;
@@ -49,6 +49,23 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
         }
     }
 
+    /// Judges the session by what the store has now. It is the caller's turn.
+    pub(crate) async fn look(&self, inner: &Inner<T>) -> Result<Standing, Error> {
+        let key = match inner.machine().key_to_check() {
+            Ok(key) => key,
+            Err(verdict) => return Ok(Standing { verdict, expires_at: None }),
+        };
+        let answer = self.store.perform(&Call::Load { key }).await;
+        let standing = {
+            let cx = self.context(Job::Load, inner, self.clock.now());
+            inner.machine().check(answer, &cx)
+        };
+        if let Err(error) = &standing {
+            self.observer.event(&Event::Failed { key: Some(key), error });
+        }
+        standing
+    }
+
     fn context(&self, job: Job, inner: &Inner<T>, now: Timestamp) -> Context<'_> {
         Context {
             now,
@@ -86,6 +103,10 @@ const fn mix(mut x: u64) -> u64 {
 impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
         Box::pin(self.run(inner, job))
+    }
+
+    fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>> {
+        Box::pin(self.look(inner))
     }
 
     fn world(&self) -> World<'_> {

@@ -33,16 +33,17 @@ pub struct SessionId {
 const HALF: usize = 16;
 
 impl SessionId {
+    /// The length of an id in bytes.
+    pub(crate) const LEN: usize = 2 * HALF;
+
     /// The length of an id as text.
     pub(crate) const TEXT_LEN: usize = 43;
 
     /// Makes an id of 32 fresh random bytes.
     pub(crate) fn generate(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
-        let mut id = Self { locator: [0; HALF], secret: [0; HALF] };
-        let mut bytes = [0; 2 * HALF];
+        let mut bytes = [0; Self::LEN];
         entropy.fill(&mut bytes)?;
-        id.locator.copy_from_slice(&bytes[..HALF]);
-        id.secret.copy_from_slice(&bytes[HALF..]);
+        let id = Self::from_bytes(&bytes);
         bytes.zeroize();
         Ok(id)
     }
@@ -80,14 +81,9 @@ impl SessionId {
         if text.len() != Self::TEXT_LEN {
             return None;
         }
-        let mut bytes = [0; 2 * HALF];
+        let mut bytes = [0; Self::LEN];
         let id = match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
-            Ok(len) if len == bytes.len() => {
-                let mut id = Self { locator: [0; HALF], secret: [0; HALF] };
-                id.locator.copy_from_slice(&bytes[..HALF]);
-                id.secret.copy_from_slice(&bytes[HALF..]);
-                Some(id)
-            }
+            Ok(len) if len == bytes.len() => Some(Self::from_bytes(&bytes)),
             _ => None,
         };
         bytes.zeroize();
@@ -127,8 +123,17 @@ impl SessionId {
         verifier
     }
 
-    fn bytes(&self) -> [u8; 2 * HALF] {
-        let mut bytes = [0; 2 * HALF];
+    /// Makes an id of what [`bytes`](Self::bytes) gave; the copy is the caller's to zero.
+    pub(crate) fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        let mut id = Self { locator: [0; HALF], secret: [0; HALF] };
+        id.locator.copy_from_slice(&bytes[..HALF]);
+        id.secret.copy_from_slice(&bytes[HALF..]);
+        id
+    }
+
+    /// The id's bytes; the copy is the caller's to zero.
+    pub(crate) fn bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
         bytes[..HALF].copy_from_slice(&self.locator);
         bytes[HALF..].copy_from_slice(&self.secret);
         bytes

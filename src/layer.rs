@@ -15,6 +15,8 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::Rejection;
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
+use crate::id_form::IdForm;
+use crate::keys::KeyRing;
 use crate::lifecycle::{Pages, Policy, Rotation};
 use crate::lifetime::Lifetime;
 use crate::policy::Declared;
@@ -35,6 +37,7 @@ use crate::transport::Transport;
 /// | --- | --- | --- |
 /// | [`transport`](Self::transport) | a cookie | it is what browsers keep, out of reach of scripts |
 /// | [`cookie`](Self::cookie) | `__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/` | no other host can set it and no script can read it |
+/// | [`id_form`](Self::id_form) | unsigned | an id is 256 random bits; keys are one more thing to keep and to lose |
 /// | [`lifetime`](Self::lifetime) | idle 1 hour, absolute 24 hours, gone with the browser | NIST SP 800-63B-4 at AAL2 |
 /// | [`touch_every`](Self::touch_every) | 1 minute | a session that is only read costs one write a minute at most |
 /// | [`check_origin`](Self::check_origin) | a change by another site's request is refused | no browser of today is refused by mistake, and `SameSite` alone does not tell subdomains apart |
@@ -65,7 +68,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// # Security
     ///
     /// A store, or a table of one, is for one layer and one type of data, on any
-    /// number of machines. An id does not say which layer made it.
+    /// number of machines. An id does not say which layer made it, unless it is
+    /// [signed](Self::sign_ids).
     #[must_use]
     pub fn new(store: S) -> Self {
         Self {
@@ -97,6 +101,20 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     pub fn transport(mut self, transport: Transport) -> Self {
         self.policy().transport = transport;
         self
+    }
+
+    /// Sets how ids are written: as they are, signed, or encrypted; and which forms are accepted.
+    #[must_use]
+    pub fn id_form(mut self, form: IdForm) -> Self {
+        self.policy().id_form = form;
+        self
+    }
+
+    /// Signs ids with the newest of these keys, and accepts those that any of them has signed; short
+    /// for the [`id_form`](Self::id_form) of that name.
+    #[must_use]
+    pub fn sign_ids(self, keys: KeyRing) -> Self {
+        self.id_form(IdForm::signed(keys))
     }
 
     /// Sets how long sessions live, unless they say otherwise.
@@ -380,7 +398,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         values: impl IntoIterator<Item = &'h [u8]>,
         navigates: bool,
     ) -> Exchange<T, S> {
-        let candidates = self.shared.policy.transport.candidates(values.into_iter());
+        let candidates = self.shared.policy.candidates(values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
         let inner = Inner::new(candidates, self.shared.clock.now(), navigates, driver);
         Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), refused: None }

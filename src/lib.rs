@@ -57,6 +57,7 @@
 //! | say what a session holds, who is logged in, how old data is read | [`SessionData`] |
 //! | choose a store, set limits, cookie and more | [`SessionLayer`], [`store`], [`Lifetime`], [`cookie::CookiePolicy`] |
 //! | serve programs and apps, which keep no cookies | [`SessionLayer::transport`], [`Transport`] |
+//! | refuse made-up ids without asking the store, or encrypt ids | [`SessionLayer::sign_ids`], [`IdForm`], [`KeyRing`], [`manual::keys`] |
 //! | read, change, log in, log out, in a handler | [`Session::read`], [`Session::update`], [`Session::end`] |
 //! | count, or use up a token that is good once | [`Session::transact`] |
 //! | let nobody in who is not logged in, or not lately | [`Authenticated`], [`AuthenticatedWithin`], [`Guard`], [`SessionLayer::login_page`] |
@@ -67,6 +68,7 @@
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | write down the rules of your sessions, and hold them to OWASP ASVS in a test | [`SessionLayer::audit`], [`policy`] |
 //! | set no cookie before the visitor agrees | [`SessionLayer::require_consent`], [`Session::give_consent`] |
+//! | let a socket or a stream learn that its session has ended | [`Watch`], [`Session::check`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
 //! | know how parallel changes are merged | [`merge`] |
 //! | read how it is done, or move here from another library | [`manual`] |
@@ -95,6 +97,7 @@
 //! | `redis` | `store::RedisStore`, for Redis, Valkey and their clusters, on a connection of redis-rs 1 |
 //! | `mongodb` | `store::MongoStore`, on a client of mongodb 3 |
 //! | `cache` | `store::Cached`: records in the process, in front of any store |
+//! | `sealed` | `IdForm::private`: ids that are encrypted in the cookie or header |
 //! | `cli` | the operator's command `typed-session`, with all stores that have a URL |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
@@ -140,6 +143,16 @@
 //! Behind a `store::Cached`, a `load` makes no trip to the store while the session is remembered and
 //! its id fits what is remembered.
 //!
+//! With a [`KeyRing`], so with [ids that are signed](SessionLayer::sign_ids) or private:
+//!
+//! | the cookie is | the handler | store calls | the response |
+//! | --- | --- | --- | --- |
+//! | such that no key vouches for it | reads | none | no cookie |
+//! | such that no key vouches for it | changes data | `insert` | a cookie of a new session |
+//! | of a live session, and written by an older key or in another form that is accepted | reads | `load`, `replace` | the cookie with the same id, written by the newest key |
+//! | .. | changes data | `load`, `replace` | the same |
+//! | .. and superseded | anything | as above | never a cookie |
+//!
 //! With [timed rotation](SessionLayer::rotation), which is off by default, and of sessions with a
 //! subject alone:
 //!
@@ -154,6 +167,7 @@
 //! | word | meaning |
 //! | --- | --- |
 //! | id | the secret that the client holds, [`SessionId`]. It is never stored, logged or printed |
+//! | form | how the id is written there: as it is, signed or encrypted, [`IdForm`] |
 //! | transport | how the id travels: the cookie, or a header in its place, [`Transport`] |
 //! | key | the session's name for stores, logs and people, [`SessionKey`]: a hash of a part of the id that stays when the id changes |
 //! | subject | who the session belongs to, [`Subject`]: a hash of what the application calls its user |
@@ -207,11 +221,16 @@ pub use crate::verdict::{EndReason, Verdict};
 #[cfg(feature = "tracing")]
 pub use crate::event::TracingObserver;
 pub use crate::event::{Event, Observer, RotationCause};
+pub use crate::watch::{Watch, Watcher};
 
 // Where sessions are kept, and the values that a store sees.
 pub mod store;
 pub use crate::id::{ParseKeyError, SessionId, SessionKey};
 pub use crate::record::{Body, Record, Revision};
+
+// How ids are written, and the keys of what is signed or encrypted.
+pub use crate::id_form::IdForm;
+pub use crate::keys::{KeyError, KeyId, KeyRing};
 
 // Time and randomness, which are arguments everywhere else.
 pub use crate::entropy::{Entropy, EntropyError, SystemEntropy};
@@ -244,6 +263,8 @@ mod exchange;
 mod golden;
 mod guard;
 mod id;
+mod id_form;
+mod keys;
 mod layer;
 mod lifecycle;
 mod lifetime;
@@ -258,6 +279,7 @@ mod sweep;
 mod time;
 mod transport;
 mod verdict;
+mod watch;
 
 /// Compiles the example of the README.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

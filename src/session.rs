@@ -15,7 +15,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Rejection};
 use crate::event::{self, Event, Observer};
 use crate::id::SessionKey;
-use crate::lifecycle::{Machine, Policy, Rotate};
+use crate::lifecycle::{Machine, Policy, Rotate, Standing};
 use crate::lifetime::Lifetime;
 use crate::time::{Clock, Timestamp};
 use crate::verdict::{EndReason, Verdict};
@@ -69,6 +69,9 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) trait Driver<T>: Send + Sync {
     /// Does the job. It is the caller's [`turn`](Inner::turn).
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
+
+    /// Judges the session by what the store has now. It is the caller's turn.
+    fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>>;
 
     /// What the layer was told of the world, for what needs no store.
     fn world(&self) -> World<'_>;
@@ -335,36 +338,6 @@ impl<T: SessionData> Session<T> {
         self.0.machine().establish();
     }
 
-    /// Notes that the user allows to be remembered, and creates the session at the commit.
-    ///
-    /// It is for layers that [require consent](crate::SessionLayer::require_consent), and is kept
-    /// by the session itself: one that exists means that consent was given, and to withdraw it is
-    /// to [`end`](Self::end) the session. What this request has changed before is stored as well.
-    /// After an `end` in the same request it has to be given anew.
-    ///
-    /// ```
-    /// # use typed_session::{Session, SessionData};
-    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
-    /// # struct Shop { basket: Vec<String> }
-    /// # impl SessionData for Shop {}
-    /// async fn cookie_banner(session: Session<Shop>, answer: String) {
-    ///     match answer.as_str() {
-    ///         "yes" => session.give_consent(),
-    ///         _ => session.end(), // nothing, if there is no session
-    ///     }
-    /// }
-    /// ```
-    pub fn give_consent(&self) {
-        self.0.machine().give_consent();
-    }
-
-    /// Tells whether what is written may be stored: there is a session, consent was given in this
-    /// request, or the layer requires none.
-    #[must_use]
-    pub fn has_consent(&self) -> bool {
-        !self.0.driver.world().policy.requires_consent || self.0.machine().has_consent()
-    }
-
     /// Returns a new token for the forms of this session, and creates the session at the commit if
     /// there is none.
     ///
@@ -414,6 +387,36 @@ impl<T: SessionData> Session<T> {
         Err(Rejection::CsrfToken)
     }
 
+    /// Notes that the user allows to be remembered, and creates the session at the commit.
+    ///
+    /// It is for layers that [require consent](crate::SessionLayer::require_consent), and is kept
+    /// by the session itself: one that exists means that consent was given, and to withdraw it is
+    /// to [`end`](Self::end) the session. What this request has changed before is stored as well.
+    /// After an `end` in the same request it has to be given anew.
+    ///
+    /// ```
+    /// # use typed_session::{Session, SessionData};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Shop { basket: Vec<String> }
+    /// # impl SessionData for Shop {}
+    /// async fn cookie_banner(session: Session<Shop>, answer: String) {
+    ///     match answer.as_str() {
+    ///         "yes" => session.give_consent(),
+    ///         _ => session.end(), // nothing, if there is no session
+    ///     }
+    /// }
+    /// ```
+    pub fn give_consent(&self) {
+        self.0.machine().give_consent();
+    }
+
+    /// Tells whether what is written may be stored: there is a session, consent was given in this
+    /// request, or the layer requires none.
+    #[must_use]
+    pub fn has_consent(&self) -> bool {
+        !self.0.driver.world().policy.requires_consent || self.0.machine().has_consent()
+    }
+
     /// Sets how long this session lives, and whether its cookie outlives the
     /// browser: "stay signed in". It is kept in the session's record.
     ///
@@ -437,6 +440,52 @@ impl<T: SessionData> Session<T> {
     pub async fn commit(&self) -> Result<(), Error> {
         let _turn = self.0.turn.lock().await;
         self.0.driver.drive(&self.0, Job::Commit).await.map(drop)
+    }
+
+    /// Asks the store whether this session lives now, and returns the verdict.
+    ///
+    /// For what outlives its request: a socket, a long stream, a spawned task. It judges this
+    /// handle's id anew, by one `load`; a new id that this handle's own commit made counts. It
+    /// neither touches the session nor changes what the handle sees. To be told instead of asking,
+    /// see [`Watch`](crate::Watch).
+    ///
+    /// [`Resumed`](Verdict::Resumed) is the one verdict of a session that goes on. Every other says
+    /// why it does not:
+    ///
+    /// - [`Ended`](Verdict::Ended), `IdleExpired`, `AbsoluteExpired`. Where the engine removes what
+    ///   has expired by itself, or a sweep has come by, it is `Unknown`.
+    /// - [`Superseded`](Verdict::Superseded): the session goes on, under an id that this handle does
+    ///   not have. In the same browser somebody has logged in, logged out, switched users or
+    ///   confirmed the password. What the handle stands for is the time before; nothing that
+    ///   it changes would be stored. By timed rotation it comes to that as well, with the second
+    ///   new id. Close the socket and let the page open another: its cookie decides.
+    /// - `Undecodable`: another program, newer perhaps, has written what this one cannot read.
+    /// - What [`verdict`](Self::verdict) says, without asking the store, if the request had no
+    ///   session and made none.
+    ///
+    /// A session that this handle has ended lives until the commit.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails, which says nothing of the session. It is an
+    /// [event](crate::Event::Failed) too.
+    ///
+    /// # Security
+    ///
+    /// OWASP ASVS 5.0, 4.4.3 and 4.4.4: where a WebSocket relies on the session of its handshake, it
+    /// has to end with it.
+    pub async fn check(&self) -> Result<Verdict, Error> {
+        Ok(self.standing().await?.verdict)
+    }
+
+    /// The key by which the store is asked at a [`check`](Self::check), if it is.
+    pub(crate) fn key_to_check(&self) -> Option<SessionKey> {
+        self.0.machine().key_to_check().ok()
+    }
+
+    pub(crate) async fn standing(&self) -> Result<Standing, Error> {
+        let _turn = self.0.turn.lock().await;
+        self.0.driver.check(&self.0).await
     }
 
     /// Returns the time, by the layer's clock.

@@ -7,6 +7,7 @@ use crate::candidates::Candidates;
 use crate::cookie::{self, CookiePolicy};
 use crate::effects::IdHeader;
 use crate::id::SessionId;
+use crate::id_form::{self, IdForm, Salt, Scope};
 
 /// How the id travels between client and server: in a cookie, as a `Bearer` token, or in a header
 /// of its own.
@@ -17,6 +18,9 @@ use crate::id::SessionId;
 /// requests are to carry it, complete (`authorization: Bearer <id>`, or `x-session: <id>`), and at
 /// the end of a session the same header with an empty value: forget it. So a client keeps the value
 /// whenever there is one in a response, and sends it with every request.
+///
+/// How the id is written is another matter: as it is, signed or encrypted, see
+/// [`IdForm`](crate::IdForm).
 ///
 /// An id is accepted by the transport that is set and by no other. A field of `Authorization`, or
 /// of the named header, holds one id; of a list with commas, as some proxies make of repeated
@@ -144,22 +148,41 @@ impl Transport {
         }
     }
 
-    /// Reads the values of a request's headers of the name [`request_header`](Self::request_header).
-    pub(crate) fn candidates<'h>(&self, fields: impl Iterator<Item = &'h [u8]>) -> Candidates {
+    /// Where an id's text is valid.
+    const fn scope(&self) -> Scope<'_> {
         match &self.0 {
-            Kind::Cookie(policy) => {
-                Candidates::of(fields.flat_map(|field| cookie::values(field, policy.name())))
-            }
-            Kind::Bearer => Candidates::of(fields.filter_map(bearer_token)),
+            Kind::Cookie(policy) => Scope { kind: id_form::Kind::Cookie, name: policy.name() },
+            Kind::Bearer => Scope { kind: id_form::Kind::Header, name: AUTHORIZATION },
+            Kind::Header(name) => Scope { kind: id_form::Kind::Header, name: name.as_str() },
+        }
+    }
+
+    /// Reads the values of a request's headers of the name [`request_header`](Self::request_header).
+    pub(crate) fn candidates<'h>(
+        &self,
+        form: &IdForm,
+        fields: impl Iterator<Item = &'h [u8]>,
+    ) -> Candidates {
+        let read = |value: &[u8]| form.read(value, self.scope());
+        match &self.0 {
+            Kind::Cookie(policy) => Candidates::of(
+                fields.flat_map(|field| cookie::values(field, policy.name())).map(read),
+            ),
+            Kind::Bearer => Candidates::of(fields.filter_map(bearer_token).map(read)),
             Kind::Header(_) => {
-                Candidates::of(fields.map(cookie::trim).filter(|value| !value.is_empty()))
+                Candidates::of(fields.map(cookie::trim).filter(|value| !value.is_empty()).map(read))
             }
         }
     }
 
     /// The header that hands the id to the client; `max_age` is for the cookie alone.
-    pub(crate) fn hand_out(&self, id: &SessionId, max_age: Option<Duration>) -> Option<IdHeader> {
-        id.with_text(|id| match &self.0 {
+    pub(crate) fn hand_out(
+        &self,
+        form: &IdForm,
+        Handed { id, salt }: &Handed,
+        max_age: Option<Duration>,
+    ) -> Option<IdHeader> {
+        form.with_text(id, salt, self.scope(), |id| match &self.0 {
             // By the policy's own promise an id always passes.
             Kind::Cookie(policy) => policy.set_cookie(id, max_age).ok().map(IdHeader::set_cookie),
             Kind::Bearer => Some(IdHeader::new(AUTHORIZATION, ["Bearer ", id].concat())),
@@ -175,6 +198,13 @@ impl Transport {
             Kind::Header(name) => IdHeader::new(name.clone(), String::new()),
         }
     }
+}
+
+/// An id for the client, and what it takes to write it.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) id: SessionId,
+    pub(crate) salt: Salt,
 }
 
 impl Default for Transport {

@@ -17,6 +17,10 @@ pub enum Verdict {
     /// What stood in the place of an id, such as a cookie of the right name, has
     /// not the form of one. No store was asked.
     Malformed,
+    /// It has the form of an id, and no key of the layer's [`IdForm`](crate::IdForm) vouches for it:
+    /// it is made up, from another cookie or layer, not signed, or by a key that is in the ring no
+    /// more. No store was asked.
+    Unverified,
     /// The store knows no such session: it expired long ago, or never was.
     Unknown,
     /// The session was idle for too long.
@@ -44,15 +48,16 @@ impl Verdict {
         match self {
             Self::New => 0,
             Self::Malformed => 1,
-            Self::Unknown => 2,
-            Self::Forged => 3,
-            Self::IdleExpired => 4,
-            Self::AbsoluteExpired => 5,
-            Self::Undecodable => 6,
-            Self::Ended(_) => 7,
+            Self::Unverified => 2,
+            Self::Unknown => 3,
+            Self::Forged => 4,
+            Self::IdleExpired => 5,
+            Self::AbsoluteExpired => 6,
+            Self::Undecodable => 7,
+            Self::Ended(_) => 8,
             // Above all but a live session: it forbids a new id.
-            Self::Superseded => 8,
-            Self::Resumed => 9,
+            Self::Superseded => 9,
+            Self::Resumed => 10,
         }
     }
 }
@@ -63,6 +68,7 @@ impl fmt::Display for Verdict {
             Self::New => "new",
             Self::Resumed => "resumed",
             Self::Malformed => "malformed id",
+            Self::Unverified => "unverified id",
             Self::Unknown => "unknown id",
             Self::IdleExpired => "expired: idle for too long",
             Self::AbsoluteExpired => "expired: end of life",

@@ -30,6 +30,12 @@ impl<B: From<&'static str>> From<&Rejection> for Response<B> {
     }
 }
 
+impl<B: From<&'static str>> From<Rejection> for Response<B> {
+    fn from(rejection: Rejection) -> Self {
+        Self::from(&rejection)
+    }
+}
+
 /// The same of an error alone.
 impl<B: From<&'static str>> From<Error> for Response<B> {
     fn from(error: Error) -> Self {

@@ -1,6 +1,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::{Attributes, PolicyError, SameSite, format};
+use crate::id_form::LONGEST_TEXT;
 
 /// The name and attributes of the session's cookie, checked when made.
 ///
@@ -43,7 +44,7 @@ use super::{Attributes, PolicyError, SameSite, format};
 /// assert_eq!(refused, Err(PolicyError::PrefixWithDomain { prefix: "__Host-" }));
 /// # Ok::<(), PolicyError>(())
 /// ```
-// Invariant: `format::check` has passed, also with the value of a session id.
+// Invariant: `format::check` has passed, also with an id in its longest form.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CookiePolicy {
     name: Cow<'static, str>,
@@ -62,7 +63,7 @@ impl CookiePolicy {
         attributes: Attributes,
     ) -> Result<Self, PolicyError> {
         let name = name.into();
-        format::check(&name, &attributes, SESSION_ID_OCTETS)?;
+        format::check(&name, &attributes, LONGEST_TEXT)?;
         Ok(Self { name, attributes })
     }
 
@@ -118,8 +119,11 @@ impl CookiePolicy {
     }
 
     /// The name to look up with [`values`](super::values).
-    pub fn name(&self) -> &str {
-        &self.name
+    pub const fn name(&self) -> &str {
+        match &self.name {
+            Cow::Borrowed(name) => name,
+            Cow::Owned(name) => name.as_str(),
+        }
     }
 
     /// The attributes that both [`set_cookie`](Self::set_cookie) and [`removal`](Self::removal)
@@ -136,7 +140,7 @@ impl CookiePolicy {
     /// # Errors
     ///
     /// [`PolicyError::Value`] or [`PolicyError::TooLong`], for values that are not of the library's
-    /// own making. A session id always passes.
+    /// own making. A session id always passes, in any form.
     pub fn set_cookie(
         &self,
         value: &str,
@@ -169,6 +173,3 @@ impl Default for CookiePolicy {
         Self { name: Cow::Borrowed("__Host-session"), attributes: Attributes::default() }
     }
 }
-
-/// 32 bytes in base64url without padding.
-const SESSION_ID_OCTETS: usize = 43;

@@ -61,9 +61,6 @@ pub enum Event<'a> {
         /// How many values both had changed; the later one was kept.
         overwritten: usize,
     },
-    /// A visitor's first change was dropped, because the layer
-    /// [requires consent](crate::SessionLayer::require_consent) and there is none.
-    Withheld,
     /// A request was refused, because another site has caused it. Nothing was loaded.
     Refused {
         /// By what that was seen.
@@ -75,6 +72,9 @@ pub enum Event<'a> {
         /// The session's key, if there is one.
         key: Option<SessionKey>,
     },
+    /// A visitor's first change was dropped, because the layer
+    /// [requires consent](crate::SessionLayer::require_consent) and there is none.
+    Withheld,
     /// Something a request did was not kept, or could not be loaded.
     Failed {
         /// The session's key, if there is one yet.

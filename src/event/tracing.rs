@@ -42,9 +42,6 @@ impl Observer for TracingObserver {
             Event::Conflict { key, overwritten } => {
                 warn!(target: TARGET, %key, overwritten, "session changes merged, some overwritten");
             }
-            Event::Withheld => {
-                debug!(target: TARGET, "session changes withheld: there is no consent");
-            }
             Event::Refused { why } => {
                 warn!(target: TARGET, %why, "request of another site refused");
             }
@@ -53,6 +50,9 @@ impl Observer for TracingObserver {
             }
             Event::ForgedToken { key: None } => {
                 warn!(target: TARGET, key = NONE, "token of a form refused");
+            }
+            Event::Withheld => {
+                debug!(target: TARGET, "session changes withheld: there is no consent");
             }
             Event::Failed { key: Some(key), error } => {
                 error!(target: TARGET, %key, error = *error as &(dyn std::error::Error + 'static), "session failed");

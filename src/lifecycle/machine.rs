@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::judge::{Held, Judgement, Shown, judge};
 use super::plan::{Attempt, Planned, create, decode, plan, rotation_due, switch, touch_due};
 use super::wishes::{Rotate, Wishes};
-use super::{Answer, Call, Context, Policy, Reuse, Step, tombstone};
-use crate::candidates::Candidates;
+use super::{Answer, Call, Context, Policy, Reuse, Standing, Step, tombstone};
+use crate::candidates::{Candidate, Candidates};
 use crate::csrf::{self, Token};
 use crate::data::SessionData;
 use crate::effects::Effects;
@@ -15,10 +15,12 @@ use crate::envelope::Live;
 use crate::error::Error;
 use crate::event::Event;
 use crate::id::{SessionId, SessionKey};
+use crate::id_form::Age;
 use crate::lifetime::{CookieLifetime, Lifetime};
 use crate::record::Record;
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
+use crate::transport::Handed;
 use crate::verdict::{EndReason, Verdict};
 
 /// After so many refused replacements somebody else's turn never ends.
@@ -56,6 +58,8 @@ struct Loaded<T> {
     unreadable: Option<Arc<Held>>,
     /// The session that this request ended, until the store knows.
     dying: Option<(Arc<Held>, EndReason)>,
+    /// The session that this request ended, when the store knows.
+    gone: Option<Arc<Held>>,
     /// There is a session that this request wished to end and cannot; and why.
     unended: Option<Verdict>,
     /// This request could end its session, be it one of its own making.
@@ -88,6 +92,7 @@ impl<T> Loaded<T> {
             held,
             unreadable,
             dying: None,
+            gone: None,
             unended: None,
             data,
             staged: None,
@@ -121,7 +126,7 @@ enum Asked {
     /// What is there by now.
     Newer,
     /// To move the idle deadline; and the id to offer once more.
-    Touch(Option<SessionId>),
+    Touch(Option<Handed>),
     Tombstone,
     UnconditionalEnd,
 }
@@ -394,6 +399,7 @@ impl<T: SessionData> Machine<T> {
         loaded.held.as_ref().is_none_or(|held| {
             let now = now();
             held.shown != Shown::Successor
+                && !(wishes.rewrite && held.shown == Shown::Current)
                 && held.live.ids.successor.is_none()
                 && !touch_due(&held.live, held, now, policy)
                 && !rotation_due(&held.live.ids, held.record.subject, held.shown, now, policy)
@@ -408,9 +414,7 @@ impl<T: SessionData> Machine<T> {
             Stage::Loaded(_) => Ok(Step::Done),
             Stage::Untouched => {
                 self.effects.vary = Some(cx.policy.transport.vary());
-                let verdict =
-                    if self.candidates.malformed() { Verdict::Malformed } else { Verdict::New };
-                self.next_candidate(0, verdict, None, cx)
+                self.next_candidate(0, self.candidates.refused(), None, cx)
             }
         }
     }
@@ -423,13 +427,13 @@ impl<T: SessionData> Machine<T> {
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
         match self.candidates.get(index) {
-            Some(id) => {
-                let key = id.key();
+            Some(candidate) => {
+                let key = candidate.id.key();
                 self.asked = Asked::Candidate(index, key, verdict, unreadable);
                 Ok(Step::Call(Call::Recall { key }))
             }
             None => {
-                if verdict == Verdict::Malformed {
+                if matches!(verdict, Verdict::Malformed | Verdict::Unverified) {
                     cx.observer.event(&Event::Rejected { key: None, verdict });
                 }
                 let loaded = Loaded::new(verdict, None, unreadable, T::default());
@@ -448,7 +452,9 @@ impl<T: SessionData> Machine<T> {
         answer: store::Result<Recalled>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
-        let Some(id) = self.candidates.get(index) else { return Ok(Step::Done) };
+        let Some(Candidate { id, age }) = self.candidates.get(index) else {
+            return Ok(Step::Done);
+        };
         let judgement = match answer {
             Ok(Recalled::Current(record)) => judge(id, key, record, cx),
             Ok(Recalled::Remembered(record)) => {
@@ -475,7 +481,9 @@ impl<T: SessionData> Machine<T> {
         match judgement {
             Judgement::Live(held, data) => {
                 cx.observer.event(&Event::Resumed { key });
-                self.stage = Stage::Loaded(Loaded::new(verdict, Some(held), None, data));
+                let mut loaded = Loaded::new(verdict, Some(held), None, data);
+                loaded.wishes.rewrite = *age == Age::Old;
+                self.stage = Stage::Loaded(loaded);
                 Ok(Step::Done)
             }
             Judgement::Unreadable(held) => self.next_candidate(index + 1, best, Some(held), cx),
@@ -496,6 +504,73 @@ impl<T: SessionData> Machine<T> {
                 }
             }
         }
+    }
+
+    // ---- Looking again.
+
+    /// The session that this request has, or had, as it knows it.
+    fn latest(&self) -> Option<&Arc<Held>> {
+        let loaded = self.loaded()?;
+        let dying = loaded.dying.as_ref().map(|(held, _)| held);
+        let created = || self.attempts().next();
+        let held = loaded.held.as_ref().or(loaded.unreadable.as_ref()).or(dying);
+        held.or_else(created).or(loaded.gone.as_ref())
+    }
+
+    /// What may be in the store, by an answer that was lost.
+    fn attempts(&self) -> impl Iterator<Item = &Arc<Held>> {
+        let attempts = self.loaded().map(|loaded| loaded.attempt.iter().chain(&loaded.unanswered));
+        attempts.into_iter().flatten().map(|attempt| &attempt.held)
+    }
+
+    /// The key to load in order to judge anew; or the verdict, if there is nothing to ask.
+    pub(crate) fn key_to_check(&self) -> Result<SessionKey, Verdict> {
+        self.latest().map(|held| held.key).ok_or_else(|| self.verdict())
+    }
+
+    /// Judges this request's ids by what is there now, and changes nothing.
+    pub(crate) fn check(
+        &self,
+        answer: store::Result<Answer>,
+        cx: &Context<'_>,
+    ) -> Result<Standing, Error> {
+        let over = |verdict| Standing { verdict, expires_at: None };
+        let Some(latest) = self.latest() else { return Ok(over(self.verdict())) };
+        let record = match answer {
+            Ok(Answer::Loaded(record)) => record,
+            Ok(Answer::Recalled(Recalled::Current(record) | Recalled::Remembered(record))) => {
+                record
+            }
+            Err(error) if error.kind() == store::ErrorKind::Corrupt => {
+                let error = Error::Store(error);
+                cx.observer.event(&Event::Failed { key: Some(latest.key), error: &error });
+                return Ok(over(Verdict::Undecodable));
+            }
+            Err(error) => return Err(error.into()),
+            Ok(answer) => {
+                debug_assert!(false, "a load was answered by {answer:?}");
+                return Ok(over(Verdict::Unknown));
+            }
+        };
+        // A commit whose answer was lost may have given the session another id.
+        let ours = self.attempts().filter(|held| held.key == latest.key);
+        let mut verdict = Verdict::New;
+        for held in std::iter::once(latest).chain(ours) {
+            let judgement = judge::<T>(&held.id, held.key, record.clone(), cx);
+            if let Judgement::Live(held, _) = judgement {
+                let expires_at = Some(held.record.expires_at);
+                return Ok(Standing { verdict: Verdict::Resumed, expires_at });
+            }
+            let its = match judgement.verdict() {
+                // It was good once, and nobody remembers.
+                Verdict::Forged => Verdict::Superseded,
+                its => its,
+            };
+            if its.weight() > verdict.weight() {
+                verdict = its;
+            }
+        }
+        Ok(over(verdict))
     }
 
     // ---- Committing.
@@ -584,9 +659,9 @@ impl<T: SessionData> Machine<T> {
                     // A lifetime is kept in mind until there is a session to have it.
                     (None, false) => loaded.wishes.done = loaded.wishes.last,
                 }
-                if let (Some(id), Some(held)) = (offer, &loaded.held) {
+                if let (Some(handed), Some(held)) = (offer, &loaded.held) {
                     let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
-                    hand_out(&mut self.effects, &id, cookie, expires_at, cx);
+                    hand_out(&mut self.effects, &handed, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
             }
@@ -694,8 +769,8 @@ impl<T: SessionData> Machine<T> {
                     }
                 }
                 let (cookie, expires_at) = (held.live.cookie, held.record.expires_at);
-                if let Some(id) = offer {
-                    hand_out(&mut self.effects, &id, cookie, expires_at, cx);
+                if let Some(handed) = offer {
+                    hand_out(&mut self.effects, &handed, cookie, expires_at, cx);
                 }
                 Ok(Step::Done)
             }
@@ -716,10 +791,11 @@ impl<T: SessionData> Machine<T> {
 
     fn ended(&mut self, by_us: bool, cx: &Context<'_>) -> Result<Step, Error> {
         let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
-        if let Some((held, reason)) = loaded.dying.take()
-            && by_us
-        {
-            cx.observer.event(&Event::Ended { key: held.key, reason });
+        if let Some((held, reason)) = loaded.dying.take() {
+            if by_us {
+                cx.observer.event(&Event::Ended { key: held.key, reason });
+            }
+            loaded.gone = Some(held);
         }
         loaded.attempt = None;
         self.effects.id = Some(cx.policy.transport.take_back());
@@ -777,8 +853,9 @@ impl<T: SessionData> Machine<T> {
             loaded.dying = Some((held, reason));
             return;
         }
-        if let Some(id) = handed {
-            hand_out(&mut self.effects, &id, held.live.cookie, held.record.expires_at, cx);
+        if let Some(handed) = handed {
+            hand_out(&mut self.effects, &handed, held.live.cookie, held.record.expires_at, cx);
+            loaded.wishes.rewrite = false;
         }
         if staged && let Some(data) = loaded.staged.take() {
             if loaded.wishes.pending() {
@@ -957,7 +1034,7 @@ fn merge_data<T: SessionData>(
 
 fn hand_out(
     effects: &mut Effects,
-    id: &SessionId,
+    handed: &Handed,
     cookie: CookieLifetime,
     expires_at: Timestamp,
     cx: &Context<'_>,
@@ -966,5 +1043,5 @@ fn hand_out(
         CookieLifetime::BrowserSession => None,
         CookieLifetime::Persistent => Some(expires_at.since(cx.now)),
     };
-    effects.id = cx.policy.transport.hand_out(id, max_age);
+    effects.id = cx.policy.transport.hand_out(&cx.policy.id_form, handed, max_age);
 }

@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::judge::Held;
+use crate::candidates::Candidates;
 use crate::codec::Encoding;
 use crate::csrf::OriginCheck;
 use crate::entropy::Entropy;
 use crate::envelope::Tombstone;
 use crate::event::Observer;
 use crate::id::SessionKey;
+use crate::id_form::IdForm;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
-use crate::verdict::EndReason;
+use crate::verdict::{EndReason, Verdict};
 
 pub(crate) use self::machine::Machine;
 pub(crate) use self::wishes::Rotate;
@@ -47,6 +49,7 @@ pub(crate) struct Context<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) transport: Transport,
+    pub(crate) id_form: IdForm,
     pub(crate) lifetime: Lifetime,
     pub(crate) touch_every: Duration,
     pub(crate) rotation: Option<Rotation>,
@@ -54,9 +57,9 @@ pub(crate) struct Policy {
     pub(crate) remember_superseded: Duration,
     pub(crate) clear_site_data: Option<&'static str>,
     pub(crate) encoding: Encoding,
-    pub(crate) requires_consent: bool,
     pub(crate) origin_check: OriginCheck,
     pub(crate) pages: Pages,
+    pub(crate) requires_consent: bool,
 }
 
 /// Where browsers are sent that may not go on, if anywhere.
@@ -66,10 +69,18 @@ pub(crate) struct Pages {
     pub(crate) reauthentication: Option<Arc<str>>,
 }
 
+impl Policy {
+    /// The ids among the values of a request's fields.
+    pub(crate) fn candidates<'h>(&self, fields: impl Iterator<Item = &'h [u8]>) -> Candidates {
+        self.transport.candidates(&self.id_form, fields)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
             transport: Transport::default(),
+            id_form: IdForm::default(),
             lifetime: Lifetime::default(),
             touch_every: Duration::from_secs(60),
             rotation: None,
@@ -77,9 +88,9 @@ impl Default for Policy {
             remember_superseded: Duration::from_secs(2 * 60),
             clear_site_data: None,
             encoding: Encoding::default(),
-            requires_consent: false,
             pages: Pages::default(),
             origin_check: OriginCheck::new(),
+            requires_consent: false,
         }
     }
 }
@@ -205,6 +216,14 @@ pub(crate) enum Step {
     Done,
     /// The attempt met a newer record, which was taken over: try again on it.
     Again,
+}
+
+/// How a session stands by another look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) verdict: Verdict,
+    /// When it expires as things stand, if it lives.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// Returns what is left of a session that ends now.

@@ -18,19 +18,20 @@ use crate::merge;
 use crate::record::{Body, Record, Revision};
 use crate::subject::Subject;
 use crate::time::Timestamp;
+use crate::transport::Handed;
 use crate::verdict::{EndReason, Verdict};
 
 /// What is to be asked of the store, if anything.
 pub(super) enum Planned<T> {
     /// Nothing to store; perhaps an id to offer once more.
     Nothing {
-        offer: Option<SessionId>,
+        offer: Option<Handed>,
     },
     Touch {
         key: SessionKey,
         at: Revision,
         expires_at: Timestamp,
-        offer: Option<SessionId>,
+        offer: Option<Handed>,
     },
     /// A record to store, and the staged data in it.
     Write(Attempt, Option<T>),
@@ -42,7 +43,7 @@ pub(super) struct Attempt {
     /// The session as it will stand.
     pub(super) held: Arc<Held>,
     /// The id to hand to the client.
-    pub(super) handed: Option<SessionId>,
+    pub(super) handed: Option<Handed>,
     pub(super) cause: Option<RotationCause>,
     pub(super) created: bool,
     /// The wishes that it fulfils; none if it is mere upkeep.
@@ -162,12 +163,21 @@ pub(super) fn plan<T: SessionData>(
             };
             let renew = policy.transport.has_max_age() && (renew || asked_lifetime.is_some());
             // Never the id before: the client has a newer one.
-            (shown == Shown::Current && renew).then(|| held.id.clone())
+            (shown == Shown::Current && (renew || wishes.rewrite)).then(|| held.id.clone())
         }
+    };
+    let handed = match handed.map(|id| handed_out(id, cx)) {
+        None => None,
+        Some(Ok(handed)) => Some(handed),
+        // What the request wants is not done by half.
+        Some(Err(error)) if pending || is_staged => return Err(error),
+        // Mere upkeep waits for another request.
+        Some(Err(_)) => None,
     };
 
     // Not by a touch, because that does not tell whether this id is still the
-    // session's: the cookie of a login must not be overwritten by a renewal.
+    // session's: the cookie of a login must not be overwritten by a renewal, or by
+    // the same id written anew.
     let renews = handed.is_some() && live.ids.successor.is_none();
     if encoded.is_none() && cause.is_none() && asked_lifetime.is_none() && !renews {
         return Ok(if touch_due {
@@ -182,7 +192,9 @@ pub(super) fn plan<T: SessionData>(
     let after = Held {
         key: held.key,
         id: match (&handed, cause) {
-            (Some(id), Some(RotationCause::Subject | RotationCause::Asked)) => id.clone(),
+            (Some(handed), Some(RotationCause::Subject | RotationCause::Asked)) => {
+                handed.id.clone()
+            }
             _ => held.id.clone(),
         },
         shown,
@@ -199,6 +211,12 @@ pub(super) fn plan<T: SessionData>(
         ended: None,
     };
     Ok(Planned::Write(attempt, staged))
+}
+
+/// Draws what it takes to write the id, while nothing is stored yet.
+fn handed_out(id: SessionId, cx: &Context<'_>) -> Result<Handed, Error> {
+    let salt = cx.policy.id_form.salt(cx.entropy)?;
+    Ok(Handed { id, salt })
 }
 
 /// The data's bytes, or nothing if it is what the record holds.
@@ -335,7 +353,7 @@ pub(super) fn create<T: SessionData>(
     };
     let attempt = Attempt {
         held: Arc::new(held),
-        handed: Some(id),
+        handed: Some(handed_out(id, cx)?),
         cause: None,
         created: true,
         // A transaction fulfils no wish that came while it ran.

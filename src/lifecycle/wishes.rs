@@ -17,6 +17,8 @@ pub(super) struct Wishes {
     pub(super) consent: bool,
     /// There is to be a session, whatever its data is.
     pub(super) establish: bool,
+    /// The client holds the id as it would not be written today, and is to be given it anew.
+    pub(super) rewrite: bool,
     /// A change panicked half way.
     pub(super) torn: bool,
 }

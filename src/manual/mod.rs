@@ -9,6 +9,7 @@
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | write down the rules of your sessions, hold them to OWASP ASVS, ask for consent | [`policy`] |
 //! | run on several machines | [`several_nodes`] |
+//! | sign or encrypt ids; make, keep and replace keys | [`keys`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
 //! | test your own application | [`testing_your_application`] |
 //! | serve clients that are no browsers | [`api_clients`] |
@@ -43,6 +44,9 @@ pub mod policy {}
 #[cfg_attr(feature = "cache", doc = include_str!("several_nodes.md"))]
 #[cfg_attr(not(feature = "cache"), doc = "(Needs `cache`.)")]
 pub mod several_nodes {}
+
+#[doc = include_str!("keys.md")]
+pub mod keys {}
 
 #[cfg_attr(feature = "axum", doc = include_str!("streams_and_sockets.md"))]
 #[cfg_attr(not(feature = "axum"), doc = "(Needs `axum`.)")]

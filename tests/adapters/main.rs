@@ -3,5 +3,7 @@
 
 #[cfg(all(feature = "axum", feature = "testing"))]
 mod axum;
+#[cfg(all(feature = "adapter-suite", feature = "axum", feature = "sqlite"))]
+mod sockets;
 #[cfg(all(feature = "tower", feature = "testing"))]
 mod tower;

@@ -215,6 +215,27 @@ async fn what_cannot_be_done_is_said_and_shows_no_password() {
 }
 
 #[test]
+fn a_key_is_made_without_a_store_and_is_another_each_time() {
+    let key = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_typed-session"))
+            .args(args)
+            .env_remove("SESSIONS_URL")
+            .output()
+            .unwrap();
+        said(&output)
+    };
+    let keys = [key(&["key"]), key(&["key"])];
+    assert_ne!(keys[0], keys[1]);
+    for key in &keys {
+        assert_eq!(key.trim_end().len(), 64);
+        assert_eq!(typed_session::KeyRing::from_text(key).unwrap().key_ids().count(), 1);
+    }
+    let json: Value = serde_json::from_str(&key(&["key", "--json"])).unwrap();
+    let ring = typed_session::KeyRing::from_text(json["key"].as_str().unwrap()).unwrap();
+    assert_eq!(json["id"], ring.key_ids().next().unwrap().to_string());
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let url = url(folder.path());

@@ -51,6 +51,7 @@ const LINES: &[(&str, &str, Option<Code>)] = &[
     ("[`transport`]", "a cookie", code!("lifecycle/mod.rs", "transport: Transport::default(),")),
     ("[`cookie`]", "`__Host-session=..; Path=/; Secure; HttpOnly; SameSite=Lax`", None),
     ("an id", "43 characters", code!("id.rs", "TEXT_LEN: usize = 43;")),
+    ("[`id_form`]", "as it is", code!("lifecycle/mod.rs", "id_form: IdForm::default(),")),
     ("[`dangerous_entropy`]", "the operating system's", code!("layer.rs", "entropy: Arc::new(SystemEntropy),")),
     ("[`rotation`]", "off", code!("lifecycle/mod.rs", "rotation: None,")),
     (".. if switched on: [`Rotation::every`]", "15 minutes", None),

@@ -9,7 +9,7 @@ use typed_session::{
     CookieLifetime, Lifetime, Reuse, Rotation, Session, SessionKey, Timestamp, Verdict,
 };
 
-use super::world::{DAY, HOUR, MINUTE, SECOND, Shop, URL, Way, World, id_of};
+use super::world::{DAY, Form, HOUR, MINUTE, SECOND, Shop, URL, Way, World, id_of, keys};
 
 /// Random choices, the same in every run.
 struct Dice(SeededEntropy);
@@ -88,7 +88,7 @@ async fn act(
 #[test]
 fn no_history_breaks_what_must_always_hold() {
     for seed in 0..150 {
-        history(seed, Way::Cookie, CookieLifetime::Persistent);
+        history(seed, Way::Cookie, Form::Unsigned, CookieLifetime::Persistent);
     }
 }
 
@@ -96,10 +96,31 @@ fn no_history_breaks_what_must_always_hold() {
 fn every_transport_has_the_same_histories() {
     for seed in 1000..1050 {
         let [cookie, bearer, header] =
-            Way::ALL.map(|way| history(seed, way, CookieLifetime::BrowserSession));
+            Way::ALL.map(|way| history(seed, way, Form::Unsigned, CookieLifetime::BrowserSession));
         assert!(cookie.len() == 80 && cookie.iter().any(|request| request.gave.is_some()));
         assert_eq!(cookie, bearer, "seed {seed}");
         assert_eq!(cookie, header, "seed {seed}");
+    }
+}
+
+#[test]
+fn every_form_of_an_id_has_the_same_histories() {
+    for seed in 2000..2030 {
+        for (way, stays) in [
+            (Way::Cookie, CookieLifetime::Persistent),
+            (Way::Bearer, CookieLifetime::BrowserSession),
+            (Way::Header, CookieLifetime::Persistent),
+        ] {
+            let unsigned = history(seed, way, Form::Unsigned, stays);
+            assert_eq!(unsigned, history(seed, way, Form::Signed, stays), "{way:?}, seed {seed}");
+            // A nonce is drawn for each text, so the ids are others.
+            #[cfg(feature = "sealed")]
+            for (one, other) in unsigned.iter().zip(history(seed, way, Form::Private, stays)) {
+                let same = Request { gave: one.gave.clone(), ..other };
+                assert_eq!(*one, same, "{way:?}, seed {seed}");
+                assert_eq!(one.gave.is_some(), other.gave.is_some(), "{way:?}, seed {seed}");
+            }
+        }
     }
 }
 
@@ -113,13 +134,16 @@ struct Request {
     gave: Option<String>,
 }
 
-fn history(seed: u64, way: Way, cookie_lifetime: CookieLifetime) -> Vec<Request> {
+fn history(seed: u64, way: Way, form: Form, cookie_lifetime: CookieLifetime) -> Vec<Request> {
     let dice = Dice(SeededEntropy::new(seed));
     let on_reuse = dice.one_of(&[Reuse::Reject, Reuse::EndSession]);
     let rotates = dice.below(2) == 0;
-    let world = World::by(way, |sessions| match rotates {
-        true => sessions.rotation(Rotation::default().on_reuse(on_reuse)),
-        false => sessions,
+    let world = World::by(way, |sessions| {
+        match rotates {
+            true => sessions.rotation(Rotation::default().on_reuse(on_reuse)),
+            false => sessions,
+        }
+        .id_form(form.with(keys(&[1])))
     });
     let browser = world.browser();
     let mut ended: HashSet<SessionKey> = HashSet::new();
@@ -199,7 +223,8 @@ fn history(seed: u64, way: Way, cookie_lifetime: CookieLifetime) -> Vec<Request>
         let arrives = dice.below(5) > 0;
         let gave = answer.set_cookie().map(|_| answer.cookie());
         if let Some(gave) = &gave {
-            if gave != "__Host-session=" && !cookies.contains(gave) {
+            let id = world.bare(gave);
+            if gave != "__Host-session=" && cookies.iter().all(|known| world.bare(known) != id) {
                 cookies.push(gave.clone());
             }
             if arrives && is_own {
@@ -210,7 +235,9 @@ fn history(seed: u64, way: Way, cookie_lifetime: CookieLifetime) -> Vec<Request>
             verdict: answer.verdict,
             status: answer.status(),
             calls,
-            gave: gave.filter(|gave| Some(gave) != cookie.as_ref()),
+            gave: gave.map(|gave| world.bare(&gave)).filter(|gave| {
+                Some(gave) != cookie.as_ref().map(|cookie| world.bare(cookie)).as_ref()
+            }),
         });
 
         // What the request left behind.
@@ -239,6 +266,7 @@ fn history(seed: u64, way: Way, cookie_lifetime: CookieLifetime) -> Vec<Request>
     let events = events.join("\n");
     for cookie in &cookies {
         assert!(!events.contains(id_of(cookie)), "seed {seed}");
+        assert!(!events.contains(id_of(&world.bare(cookie))), "seed {seed}");
     }
     requests
 }

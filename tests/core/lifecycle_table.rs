@@ -1,12 +1,12 @@
 //! What each request costs and causes: one row a line.
 
-use typed_session::store::ErrorKind;
+use typed_session::store::{ErrorKind, Store as _};
 use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, Verb, When};
-use typed_session::{ClearSiteData, Lifetime, Rotation, Session};
+use typed_session::{ClearSiteData, Lifetime, Rotation, Session, Timestamp};
 
-use super::world::{Answer, DAY, HOUR, MINUTE, SECOND, Shop, URL, Way, World};
+use super::world::{Answer, DAY, Form, HOUR, MINUTE, SECOND, Shop, URL, Way, World, keys};
 
 /// A row of the table.
 struct Row {
@@ -40,6 +40,12 @@ enum Cookie {
     Superseded,
     /// A valid one, while the store is down.
     StoreDown,
+    /// A valid one, written by a key that is the newest no more.
+    OfOlderKey,
+    /// The same, before a login.
+    SupersededOfOlderKey,
+    /// Written by a key that is not in the ring.
+    Unverified,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +72,8 @@ enum Effect {
     SameSuccessor,
     /// `Set-Cookie` with the browser's own id and a new `Max-Age`, and `no-store`.
     Renewal,
+    /// `Set-Cookie` with the browser's own id as the newest key writes it, and `no-store`.
+    Rewritten,
     /// `Set-Cookie` that removes the cookie, and `no-store`.
     Removal,
     /// `Vary: Cookie`, or as the header is called.
@@ -77,7 +85,7 @@ enum Effect {
 }
 
 use Cookie::*;
-use Effect::{Clear, NewId, NoStore, Removal, Renewal, SameSuccessor, Vary};
+use Effect::{Clear, NewId, NoStore, Removal, Renewal, Rewritten, SameSuccessor, Vary};
 use Handler::*;
 
 const NOTHING: Calls =
@@ -133,6 +141,18 @@ const TABLE: &[Row] = &[
     Row { cookie: Superseded,         handler: Changes,        costs: LOAD,         causes: &[Vary, NoStore],        status: 409 },
     Row { cookie: Superseded,         handler: LogsIn,         costs: LOAD,         causes: &[Vary, NoStore],        status: 409 },
     Row { cookie: Valid, handler: ChangesWhatIsEndedMeanwhile, costs: LOAD_REPLACE, causes: &[Vary, NoStore],        status: 409 },
+    Row { cookie: OfOlderKey,         handler: DoesNotAsk,     costs: NOTHING,      causes: &[],                     status: 200 },
+    Row { cookie: OfOlderKey,         handler: Reads,          costs: LOAD_REPLACE, causes: &[Rewritten, Vary],      status: 200 },
+    Row { cookie: OfOlderKey,         handler: ChangesNothing, costs: LOAD_REPLACE, causes: &[Rewritten, Vary],      status: 200 },
+    Row { cookie: OfOlderKey,         handler: Changes,        costs: LOAD_REPLACE, causes: &[Rewritten, Vary],      status: 200 },
+    Row { cookie: OfOlderKey,         handler: LogsIn,         costs: LOAD_REPLACE, causes: &[NewId, Vary],          status: 200 },
+    Row { cookie: OfOlderKey,         handler: Ends,           costs: LOAD_REPLACE, causes: &[Removal, Vary, Clear], status: 200 },
+    Row { cookie: OfOlderKey, handler: ChangesWhatIsEndedMeanwhile, costs: LOAD_REPLACE, causes: &[Vary, NoStore],   status: 409 },
+    Row { cookie: SupersededOfOlderKey, handler: Reads,        costs: LOAD,         causes: &[Vary],                 status: 200 },
+    Row { cookie: SupersededOfOlderKey, handler: Changes,      costs: LOAD,         causes: &[Vary, NoStore],        status: 409 },
+    Row { cookie: Unverified,         handler: DoesNotAsk,     costs: NOTHING,      causes: &[],                     status: 200 },
+    Row { cookie: Unverified,         handler: Reads,          costs: NOTHING,      causes: &[Vary],                 status: 200 },
+    Row { cookie: Unverified,         handler: Changes,        costs: INSERT,       causes: &[NewId, Vary],          status: 200 },
     Row { cookie: StoreDown,          handler: DoesNotAsk,     costs: NOTHING,      causes: &[],                     status: 200 },
     Row { cookie: StoreDown,          handler: Reads,          costs: LOAD,         causes: &[Vary, NoStore],        status: 503 },
 ];
@@ -141,14 +161,25 @@ const TABLE: &[Row] = &[
 fn every_request_costs_and_causes_what_the_table_says() {
     for row in TABLE {
         let name = format!("{:?} and {:?}", row.cookie, row.handler);
-        for way in Way::ALL {
-            let stage = Stage::set(row.cookie, way);
+        for (way, form) in
+            Way::ALL.iter().flat_map(|way| Form::ALL.iter().map(|form| (*way, *form)))
+        {
+            if form == Form::Unsigned && row.cookie.needs_keys() {
+                continue;
+            }
+            let stage = Stage::set(row.cookie, way, form);
             let (calls, status, answer) = stage.play(row.handler);
             let (costs, causes) = row.by(way);
-            assert_eq!(calls, costs, "{way:?}, {name}: store calls");
-            assert_eq!(status, row.status, "{way:?}, {name}: status");
-            assert_eq!(stage.effects(&answer), causes, "{way:?}, {name}: effects");
+            assert_eq!(calls, costs, "{way:?}, {form:?}, {name}: store calls");
+            assert_eq!(status, row.status, "{way:?}, {form:?}, {name}: status");
+            assert_eq!(stage.effects(&answer), causes, "{way:?}, {form:?}, {name}: effects");
         }
+    }
+}
+
+impl Cookie {
+    const fn needs_keys(self) -> bool {
+        matches!(self, OfOlderKey | SupersededOfOlderKey | Unverified)
     }
 }
 
@@ -172,7 +203,7 @@ impl Row {
 fn a_verb_that_fails_costs_the_row_no_more_and_no_less() {
     for (verb, handler) in [(Verb::Replace, Changes), (Verb::Replace, Ends), (Verb::Load, Changes)]
     {
-        let stage = Stage::set(Valid, Way::Cookie);
+        let stage = Stage::set(Valid, Way::Cookie, Form::Unsigned);
         stage.world.faults.every(verb, ErrorKind::Unavailable, When::Before);
         let (calls, status, answer) = stage.play(handler);
         assert_eq!(status, 503);
@@ -189,14 +220,23 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(cookie: Cookie, way: Way) -> Self {
+    fn set(cookie: Cookie, way: Way, form: Form) -> Self {
         let rotation = Rotation::default().every(15 * MINUTE);
         let world = World::by(way, |sessions| {
-            sessions.rotation(rotation).clear_site_data(ClearSiteData::Cache)
+            let form = form.with(keys(&[1]));
+            sessions.rotation(rotation).clear_site_data(ClearSiteData::Cache).id_form(form)
         });
         let browser = world.browser();
         let mut stage = Self { world, browser, successor: Option::None };
         stage.prepare(cookie);
+        let ring = match cookie {
+            OfOlderKey | SupersededOfOlderKey => keys(&[2, 1]),
+            Unverified => keys(&[2]),
+            _ => return stage,
+        };
+        // The same server, with other keys.
+        let sessions = stage.world.sessions.clone().id_form(form.with(ring));
+        stage.world = stage.world.beside(sessions);
         stage
     }
 
@@ -232,7 +272,7 @@ impl Stage {
                 rotation_due();
                 // Its answer is lost.
                 let (_, answer) = world.ask(browser.cookie_header(URL).as_deref(), async |_| ());
-                *successor = Some(answer.cookie());
+                *successor = Some(world.bare(&answer.cookie()));
                 if let RotationUnderWayAndTouchDue = cookie {
                     world.clock.advance(MINUTE);
                 }
@@ -242,8 +282,9 @@ impl Stage {
                 world.read(browser);
             }
             Unknown => {
-                let id = "A".repeat(43);
-                browser.receive(URL, [format!("__Host-session={id}; Path=/; Secure")]);
+                // Of another store, and by the same keys.
+                visit(browser);
+                run(world.rows.remove_expired(Timestamp::MAX, 10)).unwrap();
             }
             Expired => {
                 visit(browser);
@@ -253,7 +294,8 @@ impl Stage {
                 visit(browser);
                 world.visit(&browser.clone(), async |session| session.end());
             }
-            Superseded => {
+            OfOlderKey | Unverified => drop(visit(browser)),
+            Superseded | SupersededOfOlderKey => {
                 visit(browser);
                 world.log_in(&browser.clone(), "ann");
             }
@@ -290,15 +332,19 @@ impl Stage {
     }
 
     fn effects(&self, answer: &Answer) -> Vec<Effect> {
-        let held = self.browser.cookie_header(URL);
+        let held = self.browser.cookie_header(URL).map(|cookie| self.world.bare(&cookie));
         let mut effects = Vec::new();
         if let Some(line) = answer.set_cookie() {
-            let cookie = answer.cookie();
+            let cookie = self.world.bare(&answer.cookie());
             effects.push(if cookie == "__Host-session=" {
                 assert!(line.contains("Max-Age=0"), "{line}");
                 Removal
             } else if Some(&cookie) == self.successor.as_ref() {
                 SameSuccessor
+            } else if Some(&cookie) == held.as_ref() && !line.contains("Max-Age") {
+                let text = Some(answer.cookie());
+                assert_ne!(text, self.browser.cookie_header(URL), "the text is another");
+                Rewritten
             } else if Some(&cookie) == held.as_ref() {
                 assert!(line.contains("Max-Age=1209600"), "{line}");
                 Renewal

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use typed_session::store::MemoryStore;
 use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::run;
-use typed_session::testing::{Calls, Faults, Faulty, ManualClock, SeededEntropy, Spied, Spy};
+use typed_session::testing::{
+    Calls, Faults, Faulty, ManualClock, SeededEntropy, Spied, Spy, bare_id,
+};
 use typed_session::{
-    Error, Event, Exchange, Observer, Outcome, Session, SessionData, SessionLayer, Subject,
-    Timestamp, Transport, Verdict,
+    Error, Event, Exchange, IdForm, KeyRing, Observer, Outcome, Session, SessionData, SessionLayer,
+    Subject, Timestamp, Transport, Verdict,
 };
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -101,6 +103,49 @@ impl Way {
     }
 }
 
+/// How ids are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    Unsigned,
+    Signed,
+    #[cfg(feature = "sealed")]
+    Private,
+}
+
+impl Form {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Unsigned,
+        Self::Signed,
+        #[cfg(feature = "sealed")]
+        Self::Private,
+    ];
+
+    /// Those that take keys.
+    pub(crate) fn guarded() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|form| *form != Self::Unsigned)
+    }
+
+    pub(crate) fn with(self, keys: KeyRing) -> IdForm {
+        match self {
+            Self::Unsigned => IdForm::unsigned(),
+            Self::Signed => IdForm::signed(keys),
+            #[cfg(feature = "sealed")]
+            Self::Private => IdForm::private(keys),
+        }
+    }
+}
+
+/// A ring of these keys, the newest first.
+pub(crate) fn keys(numbers: &[u8]) -> KeyRing {
+    let key = |number: u8| {
+        (0..32u8).map(|at| at.wrapping_mul(at) ^ number.wrapping_mul(at | 7)).collect()
+    };
+    let mut numbers = numbers.iter().map(|number| key(*number));
+    let first: Vec<u8> = numbers.next().unwrap();
+    let newest = KeyRing::from_bytes(&first).unwrap();
+    numbers.fold(newest, |ring, older| ring.and_older(&older).unwrap())
+}
+
 /// One server, its store, and the time.
 pub(crate) struct World<T = Shop> {
     pub(crate) sessions: SessionLayer<T, Store>,
@@ -164,6 +209,28 @@ impl<T: SessionData> World<T> {
     /// A request of this browser; its answer is for [`close`](Self::close).
     pub(crate) fn open(&self, browser: &Browser) -> Exchange<T, Store> {
         self.open_with(browser.cookie_header(URL).as_deref())
+    }
+
+    /// A server beside this one, with the same store.
+    pub(crate) fn beside(&self, sessions: SessionLayer<T, Store>) -> Self {
+        Self {
+            sessions,
+            way: self.way,
+            rows: Arc::clone(&self.rows),
+            clock: self.clock.clone(),
+            spied: self.spied.clone(),
+            faults: self.faults.clone(),
+            events: self.events.clone(),
+        }
+    }
+
+    /// The same cookie with its id as it is, without signature or encryption.
+    pub(crate) fn bare(&self, cookie: &str) -> String {
+        let value = self.way.request(cookie);
+        match bare_id(&self.sessions, [value.as_bytes()]) {
+            Some(id) => format!("__Host-session={id}"),
+            None => cookie.to_owned(),
+        }
     }
 
     pub(crate) fn open_with(&self, cookie: Option<&str>) -> Exchange<T, Store> {

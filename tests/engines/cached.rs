@@ -102,7 +102,7 @@ async fn postgres_pair(table: &str) -> (PostgresStore, PostgresStore) {
     (store, other)
 }
 
-async fn manager() -> ConnectionManager {
+pub(crate) async fn manager() -> ConnectionManager {
     let client = redis::Client::open(shared(Kind::Redis)).unwrap();
     client.get_connection_manager().await.unwrap()
 }

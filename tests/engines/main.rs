@@ -25,5 +25,6 @@ mod rows;
 mod server;
 mod sql;
 mod sqlite;
+mod watching;
 
 use self::rows::{at, key, numbered, record, tombstone};

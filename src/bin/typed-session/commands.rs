@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use typed_session::store::{self, Cursor, DynStore, ErrorKind, Revision, Row, Scan, Store};
 use typed_session::{
-    Clock, EndReason, SessionData, SessionKey, SessionLayer, Subject, SystemClock, Timestamp,
+    Clock, EndReason, KeyRing, SessionData, SessionKey, SessionLayer, Subject, SystemClock,
+    SystemEntropy, Timestamp,
 };
 
 use crate::output::{Output, hash, moment};
@@ -27,6 +28,13 @@ const AT_ONCE: usize = 16;
 struct Unread {}
 
 impl SessionData for Unread {}
+
+/// The text alone, so that it can go into a file as it is.
+pub(crate) fn key(output: Output) -> Outcome {
+    let key = KeyRing::generate_text(&SystemEntropy)?;
+    let id = KeyRing::from_text(&key)?.key_ids().map(|id| id.to_string()).collect::<String>();
+    output.print(|| key.to_string(), || json!({ "key": *key, "id": id }))
+}
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum State {

@@ -38,6 +38,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Makes a key for a `KeyRing`: 64 hexadecimal digits. Needs no store.
+    Key,
     /// Makes the tables and indexes, as far as they are not there.
     Migrate,
     /// Counts what is there: live, expired and ended sessions, and whose they are.
@@ -111,12 +113,16 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
-    let url = cli.url.ok_or("which store? Say it by --url, or in SESSIONS_URL")?;
     let output = Output { json: cli.json };
+    if let Command::Key = cli.command {
+        return commands::key(output);
+    }
+    let url = cli.url.ok_or("which store? Say it by --url, or in SESSIONS_URL")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = DynStore::connect_as(&url, cli.name.as_deref()).await?;
         match cli.command {
+            Command::Key => Ok(()),
             Command::Migrate => commands::migrate(&store, output).await,
             Command::Stats { top } => commands::stats(&store, top, output).await,
             Command::Sweep { batch, count } => {
