@@ -270,6 +270,9 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// the user has asked for (Directive 2002/58/EC, article 5(3)), and needs no consent. Whether
     /// it is so for yours, you know: if it is, call `give_consent` in the handler of the login.
     ///
+    /// A [token](crate::Session::csrf_token) is bound to a session, so before consent no form can
+    /// have one that is good; the [check of the origin](Self::check_origin) needs none.
+    ///
     /// Sessions that exist are taken for consent given, those too that were made before this was
     /// set. With a session that expires or ends, its consent is gone.
     ///
