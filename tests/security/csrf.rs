@@ -40,12 +40,15 @@ const BY_SITE: Result<(), Refusal> = Err(Refusal::CrossSite);
 const BY_ORIGIN: Result<(), Refusal> = Err(Refusal::ForeignOrigin);
 const TWICE: Result<(), Refusal> = Err(Refusal::Ambiguous);
 
+/// A method, header fields, and what is to come of them.
+type Case = (&'static str, &'static [(&'static str, &'static str)], Result<(), Refusal>);
+
 /// Written from the texts and not from the code: W3C Fetch Metadata (sections 2.3 and 2.4), Fetch and RFC 6454
 /// (`Origin`), RFC 9110 (sections 7.2 and 9.2.1) and RFC 9113 (section 8.3.1) on methods and hosts,
 /// RFC 6455 (section 4.1, WebSockets), the OWASP cheat sheet, and the rules of Go 1.25's
 /// `CrossOriginProtection`.
 #[rustfmt::skip]
-const TABLE: &[(&str, &[(&str, &str)], Result<(), Refusal>)] = &[
+const TABLE: &[Case] = &[
     // Methods that are safe, whoever asks.
     ("GET", &[HERE, (SITE, "cross-site"), ("origin", "https://evil.example")], OK),
     ("HEAD", &[HERE, (SITE, "cross-site")], OK),
