@@ -10,7 +10,10 @@ mod under_fire;
 mod cached;
 mod cleanup;
 mod connect;
+mod devices;
 mod faults;
+#[path = "../security/devices/fifty.rs"]
+mod fifty;
 mod histories;
 mod latency;
 mod mongodb;

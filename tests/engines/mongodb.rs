@@ -729,3 +729,11 @@ async fn impatient(url: String) -> MongoStore {
 }
 
 under_fire!(Kind::MongoDb, crate::mongodb::impatient);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn users_see_and_end_their_sessions_and_have_so_many() {
+    let bench = Bench::new("devices").await;
+    crate::devices::all(bench.store().await).await;
+    bench.done().await;
+}

@@ -10,7 +10,7 @@ use typed_session::store::{
     Body, Change, Changes, ErrorKind, Inserted, RedisStore, Replaced, Revision, Row, Scan, Store,
 };
 use typed_session::testing::conformance::Suite;
-use typed_session::{Clock, Record, SessionKey, Subject, SystemClock, Timestamp};
+use typed_session::{Clock, EndReason, Record, SessionKey, Subject, SystemClock, Timestamp};
 
 use crate::faults::LIMIT;
 use crate::redis_wire::{Loss, Wire};
@@ -779,3 +779,77 @@ async fn impatient(url: String) -> RedisStore<ConnectionManager> {
 }
 
 under_fire!(Kind::Redis, crate::redis::impatient);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn users_see_and_end_their_sessions_and_have_so_many() {
+    let (store, ..) = store().await;
+    crate::devices::all(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn an_index_with_garbage_in_it_ends_what_it_should() {
+    let (store, connection, prefix) = store().await;
+    let layer = crate::devices::Layer::new(store.clone());
+    let mut anns = Vec::new();
+    for _ in 0..5 {
+        anns.push(crate::devices::log_in(&layer, "ann").await);
+    }
+    anns.sort();
+    let bob = crate::devices::log_in(&layer, "bob").await;
+    let ann = Subject::from("ann");
+    let names: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{prefix}*"))
+        .query_async(&mut connection.clone())
+        .await
+        .unwrap();
+    let mut indexes = Vec::new();
+    for name in names {
+        let kind: String =
+            redis::cmd("TYPE").arg(&name).query_async(&mut connection.clone()).await.unwrap();
+        indexes.extend((kind == "zset").then_some(name));
+    }
+    assert_eq!(indexes.len(), 2, "ann's and bob's");
+    let ticket = [0xff_u8; 16];
+    let entry = |key: &[u8]| [key, &ticket[..]].concat();
+    for index in &indexes {
+        let garbage: [Vec<u8>; 7] = [
+            Vec::new(),
+            b"garbage".to_vec(),
+            vec![0xff; 100],
+            anns[2].as_bytes().to_vec(),
+            entry(bob.as_bytes()),
+            entry(anns[0].as_bytes()),
+            entry(&[7; 32]),
+        ];
+        for member in garbage {
+            let _: i64 = redis::cmd("ZADD")
+                .arg(index)
+                .arg(0)
+                .arg(member)
+                .query_async(&mut connection.clone())
+                .await
+                .unwrap();
+        }
+    }
+    for limit in [1, 2, 3, 100] {
+        let mut named = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.sessions_of(&ann, after.as_ref(), limit).await.unwrap();
+            named.extend(&page);
+            match page.last() {
+                Some(last) if page.len() == limit => after = Some(*last),
+                _ => break,
+            }
+        }
+        assert!(named.is_sorted_by(|a, b| a < b), "{limit}");
+        assert!(anns.iter().all(|key| named.contains(key)), "{limit}");
+    }
+    assert_eq!(crate::devices::keys_of(&layer, "ann").await, anns);
+    assert_eq!(layer.end_all(ann, EndReason::Revoked).await.unwrap(), 5);
+    assert_eq!(crate::devices::keys_of(&layer, "bob").await, [bob]);
+    crate::devices::log_in(&layer, "ann").await;
+    assert_eq!(crate::devices::keys_of(&layer, "ann").await.len(), 1, "and life goes on");
+}

@@ -41,6 +41,38 @@ async fn the_contract_holds() {
     conformance::run(async || store.clone()).await;
 }
 
+#[tokio::test]
+async fn a_row_whose_key_is_none_does_not_hide_the_others_of_a_subject() {
+    let dir = TempDir::new().unwrap();
+    let (store, pool) = store(&dir).await;
+    let subject = typed_session::Subject::from("ann");
+    let mut keys: Vec<_> = (1..=5).map(key).collect();
+    keys.sort();
+    for key in &keys {
+        let mine = Record { subject: Some(subject), ..record(1, None, 1000) };
+        assert_eq!(store.insert(key, &mine).await.unwrap(), Inserted::Created);
+    }
+    for junk in ["x''", "x'00'", "x'ff'", "randomblob(31)", "randomblob(33)", "randomblob(100)"] {
+        let sql = format!(
+            "INSERT INTO typed_sessions SELECT {junk}, revision, subject, expires_at, body \
+             FROM typed_sessions WHERE length(key) = 32 LIMIT 1"
+        );
+        pool.execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+    for limit in 1..9 {
+        let (mut named, mut after) = (Vec::<typed_session::SessionKey>::new(), None);
+        loop {
+            let page = store.sessions_of(&subject, after.as_ref(), limit).await.unwrap();
+            named.extend(&page);
+            match page.last() {
+                Some(last) if page.len() == limit => after = Some(*last),
+                _ => break,
+            }
+        }
+        assert_eq!(named, keys, "pages of {limit}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_logins_keep_the_limit() {
     let dir = TempDir::new().unwrap();

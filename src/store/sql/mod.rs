@@ -221,6 +221,16 @@ where
     Ok(Page { next: last.map(Cursor::from_bytes), ..page })
 }
 
+/// The last row's key, proper or not.
+fn last<'r, R>(rows: &'r [R]) -> Result<Option<Vec<u8>>>
+where
+    R: sqlx::Row<Database: Engine>,
+    usize: ColumnIndex<R>,
+    &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
+{
+    rows.last().map(|row| column::<R, &[u8]>(row, 0).map(<[u8]>::to_vec)).transpose()
+}
+
 fn key<'r, R>(row: &'r R) -> Result<SessionKey>
 where
     R: sqlx::Row<Database: Engine>,

@@ -141,14 +141,25 @@ macro_rules! sql_store {
                     after: Option<&SessionKey>,
                     limit: usize,
                 ) -> Result<Vec<SessionKey>> {
-                    let values = &Values {
-                        subject: Some(subject.as_bytes()),
-                        after: after.map_or(&[], |after| after.as_bytes()),
-                        limit: count(limit),
-                        ..Values::default()
-                    };
-                    let rows = run!(self.sessions_of($($sessions_of),*), values, fetch_all);
-                    rows.map_err(failed::<$DB>)?.iter().map(crate::store::sql::key).collect()
+                    let mut keys = Vec::new();
+                    let mut from = after.map_or(Vec::new(), |after| after.as_bytes().to_vec());
+                    loop {
+                        let wanted = limit - keys.len();
+                        let values = &Values {
+                            subject: Some(subject.as_bytes()),
+                            after: &from,
+                            limit: count(wanted),
+                            ..Values::default()
+                        };
+                        let rows = run!(self.sessions_of($($sessions_of),*), values, fetch_all);
+                        let rows = rows.map_err(failed::<$DB>)?;
+                        // What has no proper key is no session, and must not keep the others in.
+                        keys.extend(rows.iter().filter_map(|row| crate::store::sql::key(row).ok()));
+                        match crate::store::sql::last(&rows)? {
+                            Some(last) if rows.len() >= wanted && keys.len() < limit => from = last,
+                            _ => return Ok(keys),
+                        }
+                    }
                 }
 
                 async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {

@@ -56,3 +56,10 @@ async fn bytes_are_as_they_are() {
     let (store, _) = store("bytes").await;
     crate::sql::bytes_are_as_they_are(&store).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a server: ./tests/run engines"]
+async fn users_see_and_end_their_sessions_and_have_so_many() {
+    let (store, _) = store("devices").await;
+    crate::devices::all(store).await;
+}
