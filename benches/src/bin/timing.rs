@@ -22,12 +22,25 @@
 //! | control: comparison | the same as the first, byte by byte and leaving at the first difference |
 //! | control: request | the whole request of the second, followed by that comparison |
 //!
+//! Figures of 1,000,000 measurements a class, on two cores of an AMD EPYC that had other work to do
+//! (load 15), rustc 1.95.0, 2026-11-22:
+//!
+//! ```text
+//!                              ns  more ns       t   of the fastest
+//! comparison                 24.9    -0.01    -1.5   99 %
+//! control: comparison        25.4    15.02  1973.7   90 %
+//! verifier                  570.3     0.01     1.3   25 %
+//! control: request          590.0    20.33   974.4   90 %
+//! secret                    567.6     0.03     3.3   25 %
+//! locator                   537.9    -0.35    -2.0   99 %
+//! ```
+//!
 //! The controls must be found out; the last says that a leak of some nanoseconds is seen in the
 //! noise of a whole request.
 //!
-//! The last byte of a locator tells nothing by the table either: `MemoryStore` looks for a hash of
-//! the locator, by a keyless but one-way function, so which chain is walked and where its keys
-//! begin to differ has nothing to do with how near a guess is.
+//! That the locator tells nothing is so by construction: `MemoryStore` looks for a hash of it, so
+//! which chain is walked, and where the keys on it begin to differ, has nothing to do with how near
+//! a guess is. The same is true of every store: none sees a locator.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -139,23 +152,19 @@ fn main() -> ExitCode {
     );
 
     let memory = Server::new();
-    let (mut id, elsewhere) = (memory.id, random::<16>());
+    // Many, because of two single ones the bytes themselves make a difference of 0.1 ns.
+    let stored: [_; POOL] = std::array::from_fn(|_| decoded(&memory.log_in()));
+    let elsewhere: [_; POOL] = std::array::from_fn(|_| random::<32>());
+    let mut id = memory.id;
     pair(
         "locator",
         false,
         Box::new(|class| {
             // Near to one that is not in the store, or to one that is.
-            let near = match class {
-                Class::First => black_box(0xff),
-                Class::Last => black_box(0),
-            };
-            let last = not_zero();
-            id = memory.id_with(|bytes| {
-                for (byte, elsewhere) in bytes.iter_mut().zip(elsewhere) {
-                    *byte ^= elsewhere & near;
-                }
-                bytes[15] ^= last;
-            });
+            let pools = [&elsewhere, &stored];
+            let mut bytes = pools[black_box(class as usize)][quick_random() as usize % POOL];
+            bytes[15] ^= not_zero();
+            id = encoded(&bytes);
             let id = &id;
             timed(|| memory.request_in_memory(id))
         }),
@@ -286,6 +295,9 @@ struct Server {
 const NAME: &[u8] = b"__Host-session=";
 const COOKIE: usize = NAME.len() + 43;
 
+/// How many locators there are of each class.
+const POOL: usize = 1024;
+
 impl Server {
     fn new() -> Self {
         let in_memory = SessionLayer::<Data, _>::new(MemoryStore::new());
@@ -312,16 +324,33 @@ impl Server {
         now(exchange.session()).expect("the store answers").verdict()
     }
 
+    /// Another session in memory, and its cookie.
+    fn log_in(&self) -> [u8; COOKIE] {
+        let exchange = self.in_memory.open([]);
+        now(exchange.session()).expect("a session").update(|data| data.user = 7);
+        let outcome = now(exchange.finish());
+        *outcome.effects.set_cookie().expect("a cookie").as_bytes().first_chunk().expect("an id")
+    }
+
     /// The session's cookie with other bytes in its id.
     fn id_with(&self, change: impl FnOnce(&mut [u8; 32])) -> [u8; COOKIE] {
-        let mut bytes = [0; 32];
-        let text = &self.id[NAME.len()..];
-        URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).expect("an id");
+        let mut bytes = decoded(&self.id);
         change(&mut bytes);
-        let mut cookie = self.id;
-        URL_SAFE_NO_PAD.encode_slice(bytes, &mut cookie[NAME.len()..]).expect("an id");
-        cookie
+        encoded(&bytes)
     }
+}
+
+fn decoded(cookie: &[u8; COOKIE]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    URL_SAFE_NO_PAD.decode_slice(&cookie[NAME.len()..], &mut bytes).expect("an id");
+    bytes
+}
+
+fn encoded(id: &[u8; 32]) -> [u8; COOKIE] {
+    let mut cookie = [0; COOKIE];
+    cookie[..NAME.len()].copy_from_slice(NAME);
+    URL_SAFE_NO_PAD.encode_slice(id, &mut cookie[NAME.len()..]).expect("an id");
+    cookie
 }
 
 /// A store of one record, under every key.
