@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::layer::Shared;
 use crate::lifecycle::{Call, Context, Standing, Step};
+use crate::seats;
 use crate::session::{BoxFuture, Driven, Driver, Inner, Job, World};
 use crate::store::Backend;
 use crate::time::Timestamp;
@@ -35,6 +36,17 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                     let answer = self.store.perform(&call).await;
                     let cx = self.context(job, inner, self.clock.now());
                     inner.machine().answer(answer, &cx)
+                }
+                Ok(Step::Seat(seating)) => {
+                    let world = seats::World {
+                        now: self.clock.now(),
+                        remember_ended: self.policy.remember_ended,
+                        observer: &*self.observer,
+                        step: self.step(self.clock.now()),
+                    };
+                    // In a box: it is rare, and all other requests would carry its size.
+                    let seated = Box::pin(self.store.seat(&seating, world)).await;
+                    inner.machine().seated(seated)
                 }
                 Err(error) => {
                     let key = {
@@ -66,7 +78,7 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
         standing
     }
 
-    fn context(&self, job: Job, inner: &Inner<T>, now: Timestamp) -> Context<'_> {
+    pub(crate) fn context(&self, job: Job, inner: &Inner<T>, now: Timestamp) -> Context<'_> {
         Context {
             now,
             arrived: inner.arrived,

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! byte  format version: 1
-//! byte  kind: 0 tombstone, 1 live
+//! byte  kind: 0 tombstone, 1 live, 2 the seats of a subject (see `seats`)
 //!
 //! tombstone:
 //!   byte   reason
 //!   zigzag time of the end
 //!
 //! live:
-//!   byte   flags: 1 persistent cookie, 2 authenticated, 4 rotation under way, 8 previous id, 16 dead ids
+//!   byte   flags: 1 persistent cookie, 2 authenticated, 4 rotation under way, 8 previous id, 16 dead ids,
+//!          32 client
 //!   32     verifier of the current id
 //!   zigzag created
 //!   varint current id since        | milliseconds after `created`
@@ -20,6 +21,8 @@
 //!   16+32  nonce and verifier of the successor, with flag 4
 //!   32     verifier of the previous id, varint end of its grace, with flag 8
 //!   byte   number of dead ids, with flag 16; each 32 verifier, varint until when it is remembered
+//!   varint length of the user agent, with flag 32; so many bytes of UTF-8;
+//!          byte 0, or 4 or 6 and the address in 4 or 16 bytes
 //!   byte   encoding of the data
 //!   varint schema version of the data
 //!   ...    data, to the end
@@ -27,8 +30,11 @@
 //!
 //! Varints are little-endian groups of seven bits (LEB128), of one spelling each.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::ClientInfo;
 use crate::codec::Encoding;
 use crate::id::Verifier;
 use crate::lifetime::{CookieLifetime, Lifetime};
@@ -36,7 +42,7 @@ use crate::time::{Timestamp, millis};
 use crate::verdict::EndReason;
 
 /// The format that this program writes.
-const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 1;
 
 const TOMBSTONE: u8 = 0;
 const LIVE: u8 = 1;
@@ -46,6 +52,7 @@ const AUTHENTICATED: u8 = 2;
 const ROTATING: u8 = 4;
 const PREVIOUS: u8 = 8;
 const DEAD: u8 = 16;
+const CLIENT: u8 = 32;
 
 /// How many dead ids are remembered at most; of more, the newest.
 const MAX_DEAD: usize = 8;
@@ -76,6 +83,8 @@ pub(crate) struct Live {
     /// From what the deadline was reckoned, and the next login's will be.
     pub(crate) absolute: Duration,
     pub(crate) cookie: CookieLifetime,
+    /// Who logged in or, before that, created it.
+    pub(crate) client: Option<Arc<ClientInfo>>,
     /// As its code, so that a body in an unknown encoding is known to be one.
     pub(crate) encoding: u8,
     pub(crate) version: u32,
@@ -189,7 +198,8 @@ impl Live {
                 | flag(self.authenticated_at.is_some(), AUTHENTICATED)
                 | flag(self.ids.successor.is_some(), ROTATING)
                 | flag(self.ids.previous.is_some(), PREVIOUS)
-                | flag(!self.ids.dead.is_empty(), DEAD),
+                | flag(!self.ids.dead.is_empty(), DEAD)
+                | flag(self.client.is_some(), CLIENT),
         );
         let after = |time: Timestamp| after(self.created_at, time);
         out.bytes(self.ids.current.as_bytes());
@@ -216,6 +226,9 @@ impl Live {
                 out.bytes(verifier.as_bytes());
                 out.varint(after(*until));
             }
+        }
+        if let Some(client) = &self.client {
+            out.client(client);
         }
         out.byte(self.encoding);
         out.varint(u64::from(self.version));
@@ -253,18 +266,36 @@ impl Envelope {
     }
 }
 
-struct Writer(Vec<u8>);
+/// Writes bodies.
+pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
-    fn byte(&mut self, byte: u8) {
+    pub(crate) fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    fn varint(&mut self, mut number: u64) {
+    fn client(&mut self, client: &ClientInfo) {
+        let user_agent = client.user_agent().as_bytes();
+        self.varint(user_agent.len() as u64);
+        self.bytes(user_agent);
+        match client.address() {
+            None => self.byte(0),
+            Some(IpAddr::V4(address)) => {
+                self.byte(4);
+                self.bytes(&address.octets());
+            }
+            Some(IpAddr::V6(address)) => {
+                self.byte(6);
+                self.bytes(&address.octets());
+            }
+        }
+    }
+
+    pub(crate) fn varint(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.byte(number as u8 | 0x80);
             number >>= 7;
@@ -273,15 +304,16 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// Reads bodies.
+pub(crate) struct Reader<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
 }
 
 impl Reader<'_> {
     fn live(&mut self) -> Option<Live> {
         let flags = self.byte()?;
-        if flags & !(PERSISTENT | AUTHENTICATED | ROTATING | PREVIOUS | DEAD) != 0 {
+        if flags & !(PERSISTENT | AUTHENTICATED | ROTATING | PREVIOUS | DEAD | CLIENT) != 0 {
             return None;
         }
         let current = self.verifier()?;
@@ -311,6 +343,7 @@ impl Reader<'_> {
                 dead.push((self.verifier()?, self.time(created_at)?));
             }
         }
+        let client = if flags & CLIENT != 0 { Some(Arc::new(self.client()?)) } else { None };
         let encoding = self.byte()?;
         let version = u32::try_from(self.varint()?).ok()?;
         let cookie = if flags & PERSISTENT != 0 {
@@ -328,19 +361,33 @@ impl Reader<'_> {
             idle,
             absolute,
             cookie,
+            client,
             encoding,
             version,
             data_at,
         })
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    fn client(&mut self) -> Option<ClientInfo> {
+        let len = usize::try_from(self.varint()?).ok()?;
+        let user_agent = self.bytes.get(self.at..self.at.checked_add(len)?)?;
+        self.at += len;
+        let address = match self.byte()? {
+            0 => None,
+            4 => Some(IpAddr::from(self.array::<4>()?)),
+            6 => Some(IpAddr::from(self.array::<16>()?)),
+            _ => return None,
+        };
+        ClientInfo::stored(user_agent, address)
+    }
+
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.at)?;
         self.at += 1;
         Some(byte)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let array = *self.bytes.get(self.at..)?.first_chunk()?;
         self.at += N;
         Some(array)
@@ -350,7 +397,7 @@ impl Reader<'_> {
         self.array().map(Verifier::from_bytes)
     }
 
-    fn varint(&mut self) -> Option<u64> {
+    pub(crate) fn varint(&mut self) -> Option<u64> {
         let mut number = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -385,11 +432,11 @@ fn after(base: Timestamp, time: Timestamp) -> u64 {
     u64::try_from(after).unwrap_or(0)
 }
 
-const fn zigzag(number: i64) -> u64 {
+pub(crate) const fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)) as u64
 }
 
-const fn unzigzag(number: u64) -> i64 {
+pub(crate) const fn unzigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 

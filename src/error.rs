@@ -29,6 +29,13 @@ pub enum Error {
     /// allows no merge; or so many changed it that this one never got its turn.
     #[error("the change to the session was not kept: other requests changed it at the same time")]
     Conflict,
+    /// The user has as many sessions as [allowed](crate::SessionLayer::max_sessions), so nobody
+    /// was logged in. One of them must be ended first.
+    #[error("the login was refused: there are as many sessions of this user as may be")]
+    TooManySessions,
+    /// Nobody is logged in in this session, so there are no others of the same user.
+    #[error("nobody is logged in in this session")]
+    NoSubject,
     /// The session data has no encoding. Change the type.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -55,7 +62,7 @@ pub enum Error {
 impl Error {
     /// Returns the HTTP status that tells the client what happened.
     ///
-    /// 503: try again. 409: reload and look. 500: the application must be mended.
+    /// 503: try again. 409: reload and look. 403: log in first. 500: the application must be mended.
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
@@ -66,20 +73,25 @@ impl Error {
                 | store::ErrorKind::Other => 503,
             },
             Self::Entropy(_) => 503,
-            Self::Lost(_) | Self::Conflict => 409,
             Self::Encode(_) | Self::Switch | Self::Torn | Self::NoConsent => 500,
+            Self::NoSubject => 403,
+            Self::Lost(_) | Self::Conflict | Self::TooManySessions => 409,
         }
     }
 
     /// Returns a sentence for the client, without any detail.
     #[must_use]
     pub const fn public_message(&self) -> &'static str {
-        match self.status() {
-            503 => "Sessions are not available at the moment. Please try again.",
-            409 => {
+        match (self, self.status()) {
+            (Self::TooManySessions, _) => {
+                "You are signed in on as many devices as you may be. Please sign out on one of them, then try again."
+            }
+            (Self::NoSubject, _) => "Please sign in first.",
+            (_, 503) => "Sessions are not available at the moment. Please try again.",
+            (_, 409) => {
                 "Your session was changed elsewhere, and this change was not kept. Please reload and try again."
             }
-            _ => "The session could not be kept.",
+            (_, _) => "The session could not be kept.",
         }
     }
 }

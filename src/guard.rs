@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::data::SessionData;
 use crate::error::Rejection;
+use crate::lifecycle::Proof;
 use crate::refusal::{Refusal, Refused};
 use crate::session::{PendingSession, Session};
 use crate::subject::Subject;
@@ -180,8 +181,9 @@ impl<T: SessionData> Session<T> {
     ///
     /// It goes by the layer's clock and [`authenticated_at`](Self::authenticated_at). A login or a
     /// [`reauthenticate`](Self::reauthenticate) in this very request counts, though it is not stored
-    /// yet. It is false without a subject, for a zero duration, and if the proof is more than a
-    /// minute in the future, which no two servers' clocks should differ by.
+    /// yet. It is false without a subject, for a zero duration, if the proof is more than a minute
+    /// in the future, which no two servers' clocks should differ by, and as long as a changed client
+    /// [demands](Self::authentication_demanded) a new one.
     ///
     /// # Security
     ///
@@ -189,10 +191,16 @@ impl<T: SessionData> Session<T> {
     /// for the largest age that you allow (7.6.1). [`AuthenticatedWithin`] asks it of a whole handler.
     #[must_use]
     pub fn authenticated_within(&self, duration: Duration) -> bool {
-        // The place for whatever else demands a new proof, such as a changed client.
-        let Some(at) = self.authenticated_at() else { return false };
-        let now = self.now();
-        now.since(at) < duration && at.since(now) <= SKEW
+        let proof = self.0.machine().proof();
+        match proof {
+            None => false,
+            Some(Proof::Now) => !duration.is_zero(),
+            Some(Proof::At(_)) if self.authentication_demanded() => false,
+            Some(Proof::At(at)) => {
+                let now = self.now();
+                now.since(at) < duration && at.since(now) <= SKEW
+            }
+        }
     }
 
     /// Makes the rejection that a guard would, for a check inside a handler.

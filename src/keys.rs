@@ -154,7 +154,8 @@ impl KeyRing {
         ring.map_err(|error| error.at(format!("the file `{}`", path.display())))
     }
 
-    /// Makes the text of a fresh key: 64 hexadecimal digits.
+    /// Makes the text of a fresh key: 64 hexadecimal digits. What becomes of it is the caller's
+    /// care.
     ///
     /// # Errors
     ///
@@ -169,10 +170,10 @@ impl KeyRing {
     /// assert!(KeyRing::from_text(&text).is_ok());
     /// # Ok::<(), typed_session::EntropyError>(())
     /// ```
-    pub fn generate_text(entropy: &dyn Entropy) -> Result<Zeroizing<String>, EntropyError> {
+    pub fn generate_text(entropy: &dyn Entropy) -> Result<String, EntropyError> {
         let mut key = Zeroizing::new([0; SHORTEST]);
         entropy.fill(&mut *key)?;
-        let mut text = Zeroizing::new(String::with_capacity(2 * SHORTEST));
+        let mut text = String::with_capacity(2 * SHORTEST);
         for byte in *key {
             for digit in [byte >> 4, byte & 15] {
                 text.push(char::from(HEX[usize::from(digit)]));

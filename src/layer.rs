@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::client::{ClientInfo, ClientPolicy, Peer};
 use crate::codec::Encoding;
 use crate::cookie::CookiePolicy;
 use crate::csrf::OriginCheck;
@@ -21,6 +22,7 @@ use crate::lifecycle::{Pages, Policy, Rotation};
 use crate::lifetime::Lifetime;
 use crate::policy::Declared;
 use crate::request::{RequestHead, navigates};
+use crate::seats::{Limit, OnLimit};
 use crate::session::Inner;
 use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -43,6 +45,8 @@ use crate::transport::Transport;
 /// | [`check_origin`](Self::check_origin) | a change by another site's request is refused | no browser of today is refused by mistake, and `SameSite` alone does not tell subdomains apart |
 /// | [`rotation`](Self::rotation) | off | the id changes at login anyway |
 /// | [`require_consent`](Self::require_consent) | not required | whether a visitor must be asked is a question of law, and of what is stored |
+/// | [`client_info`](Self::client_info) | off | it is personal data |
+/// | [`max_sessions`](Self::max_sessions) | off | how many there may be is the application's affair |
 /// | [`encoding`](Self::encoding) | JSON | readable, and a new field needs no migration |
 /// | [`login_page`](Self::login_page) | none: 401 | a program understands it, and a browser needs a page of yours |
 ///
@@ -272,6 +276,46 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
+    /// Keeps in each session's record who logged in, or created it: the program's own name for
+    /// itself and, if that is asked for, the address.
+    ///
+    /// Users then know their sessions by it ([`sessions_of`](Self::sessions_of)), and a session
+    /// that turns up at another client is an [`Event::ClientChanged`].
+    ///
+    /// # Security
+    ///
+    /// It is personal data, and so it is off by default. It is gone with the session, and from
+    /// a session's next write on if this is switched off again.
+    #[must_use]
+    pub fn client_info(mut self, policy: ClientPolicy) -> Self {
+        self.policy().client = Some(policy);
+        self
+    }
+
+    /// Lets a subject have so many sessions at once, at least one, and no more (OWASP ASVS 5.0,
+    /// 7.1.2).
+    ///
+    /// It holds at every instant, also for logins at the same time: each takes one of so many
+    /// seats before its session is stored. It costs a login a few store calls, and nothing else
+    /// anything. All layers on a store must say the same; a lower number takes effect at the next
+    /// login. If a login dies half way, its seat is free after a minute.
+    ///
+    /// Two logins at the same moment may displace each other; who is displaced before the session
+    /// is stored gets a 409, [`Error::Lost`](crate::Error::Lost).
+    ///
+    /// ```
+    /// # use typed_session::{OnLimit, SessionData, SessionLayer, store::MemoryStore};
+    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// # struct Shop {}
+    /// # impl SessionData for Shop {}
+    /// let sessions = SessionLayer::<Shop, _>::new(MemoryStore::new()).max_sessions(3, OnLimit::EndOldest);
+    /// ```
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize, on_limit: OnLimit) -> Self {
+        self.policy().limit = Some(Limit { sessions: sessions.max(1), on_limit });
+        self
+    }
+
     /// Sets how new data is written. Old data is read as what it is.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
@@ -343,7 +387,15 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         let Pages { login, reauthentication } = &self.shared.policy.pages;
         let has_pages = login.is_some() || reauthentication.is_some();
         let navigates = has_pages && navigates(request);
-        let mut exchange = self.exchange(request.fields(self.request_header()), navigates);
+        let client = self.shared.policy.client.map(|policy| {
+            let client = ClientInfo::new(request.fields("user-agent").next().unwrap_or_default());
+            match (policy.peer, request.peer()) {
+                (Peer::Kept, Some(peer)) => client.at(peer),
+                (Peer::Kept, None) | (Peer::Ignored, _) => client,
+            }
+        });
+        let fields = request.fields(self.request_header());
+        let mut exchange = self.opened(fields, client, navigates);
         let policy = &self.shared.policy;
         if policy.transport.is_ambient()
             && let Err(why) = policy.origin_check.judge(request)
@@ -390,17 +442,18 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Of the request itself it knows nothing, so what a [`Guard`](crate::Guard) refuses is never
     /// sent to a page: see [`receive`](Self::receive).
     pub fn open<'h>(&self, values: impl IntoIterator<Item = &'h [u8]>) -> Exchange<T, S> {
-        self.exchange(values, false)
+        self.opened(values, None, false)
     }
 
-    fn exchange<'h>(
+    fn opened<'h>(
         &self,
         values: impl IntoIterator<Item = &'h [u8]>,
+        client: Option<ClientInfo>,
         navigates: bool,
     ) -> Exchange<T, S> {
         let candidates = self.shared.policy.candidates(values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
-        let inner = Inner::new(candidates, self.shared.clock.now(), navigates, driver);
+        let inner = Inner::new(candidates, client, self.shared.clock.now(), navigates, driver);
         Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), refused: None }
     }
 }

@@ -48,7 +48,7 @@
 //! Without any framework it is three calls: [`SessionLayer::open`] with the values of the request
 //! header that [`request_header`](SessionLayer::request_header) names, `cookie` by default;
 //! [`Exchange::session`]; and [`Exchange::finish`], which returns the headers to send. The example is
-//! at `open`.
+//! at `open`. [`SessionLayer::receive`] looks at where the request comes from, too.
 //!
 //! # Map
 //!
@@ -63,13 +63,20 @@
 //! | let nobody in who is not logged in, or not lately | [`Authenticated`], [`AuthenticatedWithin`], [`Guard`], [`SessionLayer::login_page`] |
 //! | ask for a second check, good once | [`Grants`] |
 //! | offer "stay signed in" | [`Session::set_lifetime`] |
+//! | keep other sites from acting in your users' name | on by default: [`csrf::OriginCheck`]; tokens for forms: [`Session::csrf_token`] |
+//! | say on the next page what came of this one | [`flash::Flash`] |
 //! | know why there is no session | [`Session::verdict`], [`Verdict`] |
-//! | log a user out everywhere, or one session from outside | [`SessionLayer::end_all`], [`SessionLayer::end`] |
+//! | show users their sessions, and let them end each | [`SessionLayer::sessions_of`], [`SessionLayer::end_of`], [`manual::users_and_devices`] |
+//! | log a user out everywhere, or everywhere else | [`SessionLayer::end_all`], [`SessionLayer::end_others`] |
+//! | log out everybody, or end one session by its key | [`SessionLayer::end_everyone`], [`SessionLayer::end`] |
+//! | limit how many sessions a user has | [`SessionLayer::max_sessions`] |
+//! | notice that a session turns up at another client | [`SessionLayer::client_info`] |
 //! | remove what has expired | [`SessionLayer::sweep_every`] |
 //! | write down the rules of your sessions, and hold them to OWASP ASVS in a test | [`SessionLayer::audit`], [`policy`] |
 //! | set no cookie before the visitor agrees | [`SessionLayer::require_consent`], [`Session::give_consent`] |
 //! | let a socket or a stream learn that its session has ended | [`Watch`], [`Session::check`] |
 //! | watch what happens | [`Observer`], [`Event`], `TracingObserver` |
+//! | hear of those who guess ids | [`Guesses`] |
 //! | know how parallel changes are merged | [`merge`] |
 //! | read how it is done, or move here from another library | [`manual`] |
 //! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
@@ -128,6 +135,7 @@
 //! | unknown, forged, expired, ended, unreadable | changes data | `load`, `insert` | a cookie of a new session |
 //! | superseded | reads | `load` | no cookie |
 //! | superseded | changes data, or calls `end` | `load` | 409, no cookie |
+//! | any or none, and [another site](csrf::OriginCheck) has caused the request | is not called, if the request may change something | none | 403, no cookie |
 //! | of the form of an id, and the store is down | asks for the session | one that fails | 503, no cookie |
 //!
 //! With [`Transport::bearer`] or [`Transport::header`] it is all the same, but for this:
@@ -182,7 +190,7 @@
 //!
 //! # What it does not do
 //!
-//! No CSRF tokens, no encryption of stored data, no session that lives in its cookie alone, and no
+//! No encryption of stored data, no session that lives in its cookie alone, and no
 //! task of its own: expired records are removed when [`SessionLayer::sweep`] or
 //! [`sweep_every`](SessionLayer::sweep_every) runs. `SECURITY.md` has the threats one by one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -200,14 +208,17 @@ pub use crate::subject::Subject;
 
 // What it sets up: the layer and its settings. Cookies are a module of their own.
 pub mod cookie;
+pub use crate::client::{ClientInfo, ClientPolicy, OnClientChange};
 pub use crate::layer::{ClearSiteData, SessionLayer};
 pub use crate::lifecycle::{Reuse, Rotation};
 pub use crate::lifetime::{CookieLifetime, Lifetime};
 pub mod policy;
+pub use crate::seats::OnLimit;
 pub use crate::transport::{Transport, TransportError};
 
 // What keeps requests of other sites out, and messages for the next page.
 pub mod csrf;
+pub mod flash;
 
 // What a handler holds, and what it may hear.
 pub use crate::error::{Error, Rejection};
@@ -217,10 +228,13 @@ pub use crate::session::{PendingSession, Session, Times};
 pub use crate::step_up::Grants;
 pub use crate::verdict::{EndReason, Verdict};
 
+// What users and operators see of sessions.
+pub use crate::devices::{SessionInfo, SessionPage};
+
 // What watches.
 #[cfg(feature = "tracing")]
 pub use crate::event::TracingObserver;
-pub use crate::event::{Event, Observer, RotationCause};
+pub use crate::event::{Event, Guesses, Observer, RotationCause};
 pub use crate::watch::{Watch, Watcher};
 
 // Where sessions are kept, and the values that a store sees.
@@ -251,7 +265,9 @@ pub mod testing;
 pub mod manual;
 
 mod candidates;
+mod client;
 mod codec;
+mod devices;
 mod driver;
 mod effects;
 mod entropy;
@@ -272,6 +288,7 @@ mod record;
 mod refusal;
 mod request;
 mod revoke;
+mod seats;
 mod session;
 mod step_up;
 mod subject;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::candidates::Candidates;
+use crate::client::ClientInfo;
 use crate::csrf;
 use crate::data::SessionData;
 use crate::effects::Effects;
@@ -15,7 +16,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Rejection};
 use crate::event::{self, Event, Observer};
 use crate::id::SessionKey;
-use crate::lifecycle::{Machine, Policy, Rotate, Standing};
+use crate::lifecycle::{Machine, Policy, Proof, Rotate, Standing};
 use crate::lifetime::Lifetime;
 use crate::time::{Clock, Timestamp};
 use crate::verdict::{EndReason, Verdict};
@@ -115,6 +116,7 @@ pub(crate) enum Driven {
 impl<T> Inner<T> {
     pub(crate) fn new(
         candidates: Candidates,
+        client: Option<ClientInfo>,
         arrived: Timestamp,
         navigates: bool,
         driver: Arc<dyn Driver<T>>,
@@ -123,7 +125,7 @@ impl<T> Inner<T> {
         T: SessionData,
     {
         Self {
-            machine: Mutex::new(Machine::new(candidates)),
+            machine: Mutex::new(Machine::new(candidates, client)),
             turn: futures_util::lock::Mutex::new(()),
             closure_on: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
@@ -426,6 +428,55 @@ impl<T: SessionData> Session<T> {
         self.0.machine().set_lifetime(lifetime);
     }
 
+    /// Says who makes this request, as the application knows it better than the layer: with an
+    /// address that its proxy has written, say.
+    ///
+    /// Nothing of it is kept, or compared, unless the layer's
+    /// [`client_info`](crate::SessionLayer::client_info) is set. It is recorded when the session
+    /// is created, at a login and at [`reauthenticate`](Self::reauthenticate).
+    ///
+    /// ```
+    /// # use std::net::IpAddr;
+    /// # use typed_session::{ClientInfo, Session, SessionData};
+    /// # fn at<T: SessionData>(session: &Session<T>, user_agent: &str, trusted: IpAddr) {
+    /// session.set_client(ClientInfo::new(user_agent).at(trusted));
+    /// # }
+    /// ```
+    pub fn set_client(&self, client: ClientInfo) {
+        let World { policy, observer, .. } = self.0.driver.world();
+        self.0.machine().set_client(client, policy, observer);
+    }
+
+    /// Returns who logged in or, before that, created the session; as far as it is kept.
+    #[must_use]
+    pub fn client(&self) -> Option<ClientInfo> {
+        self.0.machine().client().cloned()
+    }
+
+    /// Tells whether this request comes from another client than the one that
+    /// [logged in](Self::client). Numbers in a `User-Agent` make no difference.
+    ///
+    /// "No" where one of the two is not known, and after the commit of a new login.
+    ///
+    /// # Security
+    ///
+    /// A hint, and never the only defence: see [`OnClientChange`](crate::OnClientChange).
+    #[must_use]
+    pub fn client_changed(&self) -> bool {
+        self.0.machine().client_changed(self.0.driver.world().policy)
+    }
+
+    /// Tells whether the user must log in or [reauthenticate](Self::reauthenticate) before what
+    /// asks for fresh authentication, whenever they did so last.
+    ///
+    /// That is so with
+    /// [`OnClientChange::DemandAuthentication`](crate::OnClientChange::DemandAuthentication),
+    /// while the [client is another one](Self::client_changed).
+    #[must_use]
+    pub fn authentication_demanded(&self) -> bool {
+        self.0.machine().authentication_demanded(self.0.driver.world().policy)
+    }
+
     /// Stores what was changed, now.
     ///
     /// It is called for every response by itself. Call it where the outcome must
@@ -528,8 +579,10 @@ impl<T: SessionData> Session<T> {
     /// `None` without a subject.
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
-        let now = self.now();
-        self.0.machine().authenticated_at(now)
+        match self.0.machine().proof()? {
+            Proof::Now => Some(self.now()),
+            Proof::At(at) => Some(at),
+        }
     }
 
     /// Returns the session's lifetime, if it is stored.

@@ -225,13 +225,11 @@ mod tests {
 
     #[test]
     fn what_is_stored_of_grants_is_read_for_ever() {
-        let name = digest("typed-session 2026-11-22 purpose of a grant", b"close account 7");
-        let bond = digest("typed-session 2026-11-22 bond of a grant", b"material");
-        println!("{{\"{name}\":{{\"until\":1800000120000,\"bond\":\"{bond}\"}}}}");
         let text = include_str!("golden/grants.json").trim_end();
         let grants: Grants = serde_json::from_str(text).unwrap();
         let name = digest("typed-session 2026-11-22 purpose of a grant", b"close account 7");
-        assert_eq!(grants.0[&name].until, 1_800_000_120_000);
+        let bond = digest("typed-session 2026-11-22 bond of a grant", b"material");
+        assert_eq!(grants.0[&name], Grant { until: 1_800_000_120_000, bond });
         assert_eq!(serde_json::to_string(&grants).unwrap(), text);
     }
 }

@@ -74,6 +74,7 @@ impl fmt::Display for Verdict {
             Self::AbsoluteExpired => "expired: end of life",
             Self::Ended(EndReason::Logout) => "ended: logged out",
             Self::Ended(EndReason::Revoked) => "ended: revoked",
+            Self::Ended(EndReason::Displaced) => "ended: a later login took its place",
             Self::Ended(EndReason::IdReused) => "ended: an old id was shown again",
             Self::Superseded => "superseded id",
             Self::Forged => "forged id",
@@ -93,6 +94,9 @@ pub enum EndReason {
     /// An id that timed rotation had replaced was shown after its grace, so two
     /// parties hold ids of the session.
     IdReused,
+    /// A later login of the same subject took its place, because there may be only so many
+    /// sessions: [`max_sessions`](crate::SessionLayer::max_sessions).
+    Displaced,
 }
 
 impl EndReason {
@@ -101,6 +105,7 @@ impl EndReason {
             Self::Logout => 0,
             Self::Revoked => 1,
             Self::IdReused => 2,
+            Self::Displaced => 3,
         }
     }
 
@@ -109,6 +114,7 @@ impl EndReason {
             0 => Some(Self::Logout),
             1 => Some(Self::Revoked),
             2 => Some(Self::IdReused),
+            3 => Some(Self::Displaced),
             _ => None,
         }
     }

@@ -21,7 +21,12 @@
 //!   before the response's head leaves. If it cannot be stored, the response is replaced by one of
 //!   the error's [`status`](crate::Error::status) with a sentence; so what is to look otherwise is
 //!   for middleware around the layer.
+//! - A request that another site has caused is a 403, and its handler is not called
+//!   ([`OriginCheck`](crate::csrf::OriginCheck)).
 //! - A handler that panics stores nothing but what it had committed by itself.
+//! - [`Guard<T, R>`](crate::Guard) is an argument like [`Session<T>`](crate::Session): the handler is
+//!   run for those alone who meet its requirement. Whom it refuses gets the same answer everywhere,
+//!   see [`protecting_routes`](crate::manual::protecting_routes).
 //! - A route without the layer is answered by a 500 that says so ([`Rejection`](crate::Rejection)).
 //! - Two layers with different data and different cookies may be around one route. The same layer
 //!   twice is harmless: the inner one counts.

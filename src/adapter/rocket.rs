@@ -25,6 +25,8 @@
 //! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is a request guard. One that
 //! refuses goes to the catchers, too, also with the 303 to a login page; what a catcher makes of it
 //! gets the headers if it leaves the status, but for those that it has set itself.
+//! A refused request goes to the catchers, too; rocket's
+//! log calls it a `TRACE`, by which it gets past all routes. rocket hides a `Cookie` that is not UTF-8.
 
 use std::io::Cursor;
 use std::marker::PhantomData;
@@ -32,7 +34,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocket::fairing::{Fairing, Info, Kind};
-use rocket::http::{ContentType, Status};
+use rocket::http::{ContentType, Method, Status};
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::Responder;
 use rocket::route::{self, Handler, Route};
@@ -56,7 +58,9 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
         let known = rocket.state::<Attached<T>>().is_some();
         let rocket = if known { rocket } else { rocket.manage(Attached::<T>(PhantomData)) };
         let known = rocket.state::<Gate>().is_some();
-        Ok(if known { rocket } else { rocket.manage(Gate).mount("/", Gate::routes()) })
+        // One way for all paths; no other request takes it, for browsers send no `TRACE`.
+        let gate = Route::ranked(isize::MIN, Method::Trace, "/<_..>", Gate);
+        Ok(if known { rocket } else { rocket.manage(Gate).mount("/", [gate]) })
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
@@ -73,6 +77,7 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
         let exchange = self.receive(&Head { request, jar, host });
         if let Some(rejection) = exchange.refused() {
             *slot(request) = Some(Refused(Answer::of(rejection)));
+            request.set_method(Method::Trace);
         }
         *slot(request) = Some(exchange.pending());
         *slot(request) = Some(exchange);
@@ -182,20 +187,12 @@ impl RequestHead for Head<'_, '_> {
 
 struct Attached<T>(PhantomData<fn() -> T>);
 
-/// A route before all others, for a fairing cannot answer. It lets pass what is not refused.
+/// The route of refused requests, for a fairing cannot answer.
 #[derive(Clone)]
 struct Gate;
 
 /// The answer to a refused request.
 struct Refused(Answer);
-
-impl Gate {
-    fn routes() -> Vec<Route> {
-        use rocket::http::Method::{Connect, Delete, Get, Patch, Post, Put, Trace};
-        let methods = [Connect, Delete, Get, Patch, Post, Put, Trace];
-        methods.map(|method| Route::ranked(isize::MIN, method, "/<_..>", Self)).into()
-    }
-}
 
 #[rocket::async_trait]
 impl Handler for Gate {

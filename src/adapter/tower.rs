@@ -19,6 +19,10 @@
 //! let sessions = SessionLayer::<Visits, _>::new(MemoryStore::new());
 //! let service = sessions.layer(tower::service_fn(visit));
 //! ```
+//!
+//! For who is logged in only: [`PendingSession::guarded`](crate::PendingSession::guarded), or
+//! `Authenticated::try_from(session)`. A [`Rejection`](crate::Rejection) becomes a response by
+//! `Response::from(rejection)`, with its status, its sentence and its headers.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -30,8 +30,8 @@ use crate::request::RequestHead;
 ///
 /// # Who is refused by mistake
 ///
-/// Nobody, as far as we know, who uses a browser of 2023 or later over HTTPS or on `localhost`: those
-/// send `Sec-Fetch-Site` with every request, and it is theirs and not the proxy's. Over plain HTTP,
+/// Nobody, as far as we know, who uses a browser of 2023 or later over HTTPS: those send
+/// `Sec-Fetch-Site` with every request, and it is theirs and not the proxy's. Over plain HTTP,
 /// and by older ones, `Origin` is compared with the host that the server sees; a proxy that
 /// changes `Host` without a wish of yours makes the two differ. Mend the proxy, or trust the origin.
 /// What a proxy says in `Forwarded` or `X-Forwarded-Host` is not read: a client can say it, too. Over

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use super::*;
 use crate::golden;
 
@@ -22,6 +24,7 @@ fn minimal() -> Live {
         idle: Duration::from_secs(60 * 60),
         absolute: DAY,
         cookie: CookieLifetime::BrowserSession,
+        client: None,
         encoding: 0,
         version: 0,
         data_at: 0,
@@ -46,6 +49,7 @@ fn full() -> Live {
         idle: 14 * DAY,
         absolute: 90 * DAY,
         cookie: CookieLifetime::Persistent,
+        client: None,
         encoding: 1,
         version: 300,
         data_at: 0,
@@ -64,10 +68,29 @@ fn extreme() -> Live {
         idle: forever,
         absolute: forever,
         cookie: CookieLifetime::BrowserSession,
+        client: None,
         encoding: 255,
         version: u32::MAX,
         data_at: 0,
     }
+}
+
+/// With a client, in the three forms that an address has.
+fn with_client(live: Live, user_agent: &str, address: Option<IpAddr>) -> Live {
+    let client = ClientInfo::new(user_agent);
+    let client = match address {
+        Some(address) => client.at(address),
+        None => client,
+    };
+    Live { client: Some(Arc::new(client)), ..live }
+}
+
+fn clients() -> [Live; 3] {
+    [
+        with_client(minimal(), "curl/8.5.0", Some(IpAddr::from([192, 0, 2, 7]))),
+        with_client(full(), "Büro", Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 9]))),
+        with_client(extreme(), "", None),
+    ]
 }
 
 /// The body of a live envelope with some data, and the envelope as it is read.
@@ -92,6 +115,40 @@ fn a_stored_session_is_read_as_it_was_written() {
 }
 
 #[test]
+fn a_stored_client_is_read_as_it_was_written() {
+    let hex = include_str!("../golden/live_client.hex");
+    let lines: Vec<_> = hex.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines.len(), clients().len());
+    for (line, live) in lines.into_iter().zip(clients()) {
+        golden_live(line, live, b"{}");
+    }
+}
+
+#[test]
+fn a_client_that_this_program_would_not_have_written_is_none_and_no_guess() {
+    let [live, ..] = clients();
+    let (body, live) = body(live, b"{}");
+    let agent = body.windows(6).position(|bytes| bytes == b"curl/8").unwrap();
+    let address = agent + "curl/8.5.0".len();
+    assert_eq!((body[agent - 1], body[address]), (10, 4));
+    for (at, byte) in [(agent, b'\n'), (agent, 0xff), (address, 5), (address, 7)] {
+        let mut wrong = body.clone();
+        wrong[at] = byte;
+        assert_eq!(Envelope::decode(&wrong), None, "byte {at} is {byte}");
+    }
+    let mut long = body[..agent - 1].to_vec();
+    long.extend([0x81, 0x02]);
+    long.extend([b'a'; 257]);
+    long.extend(&body[address..]);
+    assert_eq!(Envelope::decode(&long), None, "257 bytes");
+    let mut endless = body[..agent - 1].to_vec();
+    endless.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
+    endless.extend(&body[agent..]);
+    assert_eq!(Envelope::decode(&endless), None, "as long as a number can say");
+    assert_eq!(Envelope::decode(&body), Some(Envelope::Live(live)));
+}
+
+#[test]
 fn a_stored_tombstone_is_read_as_it_was_written() {
     let hex = include_str!("../golden/tombstones.hex");
     let reasons = [EndReason::Logout, EndReason::Revoked, EndReason::IdReused];
@@ -106,8 +163,16 @@ fn a_stored_tombstone_is_read_as_it_was_written() {
 }
 
 #[test]
+fn a_stored_tombstone_of_a_displaced_session_is_read_as_it_was_written() {
+    let bytes = golden::bytes(include_str!("../golden/tombstone_displaced.hex"));
+    let tombstone = Tombstone { reason: EndReason::Displaced, ended_at: at(1_800_000_000_000) };
+    assert_eq!(Envelope::decode(&bytes), Some(Envelope::Tombstone(tombstone)));
+    assert_eq!(tombstone.encode(), bytes);
+}
+
+#[test]
 fn an_envelope_that_is_cut_short_is_none() {
-    for live in [minimal(), full(), extreme()] {
+    for live in [minimal(), full(), extreme()].into_iter().chain(clients()) {
         let (body, live) = body(live, b"");
         for len in 0..body.len() {
             assert_eq!(Envelope::decode(&body[..len]), None, "{len} bytes");
@@ -124,12 +189,12 @@ fn an_envelope_that_is_cut_short_is_none() {
 #[test]
 fn what_a_later_format_may_hold_is_none_and_no_guess() {
     let (body, _) = body(minimal(), b"{}");
-    for (at, byte) in [(0, 2), (1, 2), (2, 32), (2, 128)] {
+    for (at, byte) in [(0, 2), (1, 2), (2, 64), (2, 128)] {
         let mut later = body.clone();
         later[at] = byte;
         assert_eq!(Envelope::decode(&later), None, "byte {at} is {byte}");
     }
-    assert_eq!(Envelope::decode(&[1, 0, 3, 0]), None, "an unknown reason");
+    assert_eq!(Envelope::decode(&[1, 0, 9, 0]), None, "an unknown reason");
 }
 
 #[test]

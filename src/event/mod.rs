@@ -1,7 +1,9 @@
 //! What happens to sessions, for those who watch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use self::guesses::Guesses;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
 
@@ -10,6 +12,7 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::verdict::{EndReason, Verdict};
 
+mod guesses;
 #[cfg(feature = "tracing")]
 mod tracing;
 
@@ -46,6 +49,13 @@ pub enum Event<'a> {
         /// Why.
         reason: EndReason,
     },
+    /// A session is used by another client than the one that logged in; at most once a request.
+    ///
+    /// Only where [`client_info`](crate::SessionLayer::client_info) is kept.
+    ClientChanged {
+        /// Its key.
+        key: SessionKey,
+    },
     /// A request's id was good for nothing.
     Rejected {
         /// The key that the id names; none if it names none.
@@ -75,6 +85,14 @@ pub enum Event<'a> {
     /// A visitor's first change was dropped, because the layer
     /// [requires consent](crate::SessionLayer::require_consent) and there is none.
     Withheld,
+    /// Many ids were good for nothing; only [`Guesses`] says so.
+    Guessing {
+        /// How many since the last such event; or in this interval alone, if there was none in the
+        /// one before.
+        count: u64,
+        /// The interval in which they are counted.
+        interval: Duration,
+    },
     /// Something a request did was not kept, or could not be loaded.
     Failed {
         /// The session's key, if there is one yet.

@@ -6,7 +6,7 @@ use super::{Event, Observer};
 
 /// Passes every event on to `tracing`, with the target `typed_session`.
 ///
-/// What is usual is `debug`, a session's start and end `info`, an id that is
+/// What is usual is `debug`, a session's start and end `info`, another client, an id that is
 /// good for nothing and a merge that overwrote something `warn`, and a failure
 /// `error`.
 ///
@@ -30,6 +30,9 @@ impl Observer for TracingObserver {
                 info!(target: TARGET, %key, ?cause, "session id rotated");
             }
             Event::Ended { key, reason } => info!(target: TARGET, %key, ?reason, "session ended"),
+            Event::ClientChanged { key } => {
+                warn!(target: TARGET, %key, "session used by another client");
+            }
             Event::Rejected { key: Some(key), verdict } => {
                 warn!(target: TARGET, %key, %verdict, "session id rejected");
             }
@@ -53,6 +56,9 @@ impl Observer for TracingObserver {
             }
             Event::Withheld => {
                 debug!(target: TARGET, "session changes withheld: there is no consent");
+            }
+            Event::Guessing { count, interval } => {
+                warn!(target: TARGET, count, ?interval, "session ids are being guessed");
             }
             Event::Failed { key: Some(key), error } => {
                 error!(target: TARGET, %key, error = *error as &(dyn std::error::Error + 'static), "session failed");

@@ -145,6 +145,7 @@ impl IdForm {
     }
 
     /// Runs `f` on the text that the client is to hold; the text is zeroed afterwards.
+    #[cfg_attr(not(feature = "sealed"), expect(unused_variables, reason = "for private ids alone"))]
     pub(crate) fn with_text<R>(
         &self,
         id: &SessionId,
@@ -164,10 +165,8 @@ impl IdForm {
     /// lest there be one whose id cannot be written.
     pub(crate) fn salt(&self, entropy: &dyn Entropy) -> Result<Salt, EntropyError> {
         let mut salt = Salt([0; Salt::LEN]);
-        match &self.writes {
-            Writing::Unsigned | Writing::Signed(_) => {}
-            #[cfg(feature = "sealed")]
-            Writing::Private(_) => entropy.fill(&mut salt.0)?,
+        if self.writes.has_nonce() {
+            entropy.fill(&mut salt.0)?;
         }
         Ok(salt)
     }
@@ -238,6 +237,14 @@ enum Writing {
 }
 
 impl Writing {
+    const fn has_nonce(&self) -> bool {
+        match self {
+            Self::Unsigned | Self::Signed(_) => false,
+            #[cfg(feature = "sealed")]
+            Self::Private(_) => true,
+        }
+    }
+
     fn read(&self, text: &[u8], scope: Scope<'_>) -> Read {
         match self {
             Self::Unsigned => match SessionId::parse(text) {

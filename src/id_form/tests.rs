@@ -46,8 +46,11 @@ fn is_id(read: Read, id: &SessionId, age: Age) {
     }
 }
 
+/// A form by its name, what makes it, and the length of its texts.
+type Guarded = (&'static str, fn(KeyRing) -> IdForm, usize);
+
 /// The forms that need a key.
-fn guarded() -> Vec<(&'static str, fn(KeyRing) -> IdForm, usize)> {
+fn guarded() -> Vec<Guarded> {
     vec![
         ("signed", IdForm::signed, 72),
         #[cfg(feature = "sealed")]

@@ -135,7 +135,7 @@ fn text_that_is_no_key_is_refused_and_not_shown() {
     assert!(second.to_string().starts_with("line 2: a key has 32 bytes or more"), "{second}");
     let many: Vec<_> = (0..17).map(|_| KeyRing::generate_text(&SystemEntropy).unwrap()).collect();
     let lines =
-        |count: usize| many[..count].iter().map(|key| format!("{}\n", **key)).collect::<String>();
+        |count: usize| many[..count].iter().map(|key| format!("{key}\n")).collect::<String>();
     assert_eq!(ids(&KeyRing::from_text(&lines(16)).unwrap()).len(), 16);
     assert!(matches!(refused(&lines(17)), KeyError::TooMany));
 }

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use self::clients::Client;
 use super::judge::{Held, Judgement, Shown, judge};
 use super::plan::{Attempt, Planned, create, decode, plan, rotation_due, switch, touch_due};
 use super::wishes::{Rotate, Wishes};
 use super::{Answer, Call, Context, Policy, Reuse, Standing, Step, tombstone};
 use crate::candidates::{Candidate, Candidates};
+use crate::client::ClientInfo;
 use crate::csrf::{self, Token};
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::entropy::{Entropy, EntropyError};
-use crate::envelope::Live;
+use crate::envelope::{Envelope, Live};
 use crate::error::Error;
 use crate::event::Event;
 use crate::id::{SessionId, SessionKey};
@@ -19,15 +21,27 @@ use crate::id_form::Age;
 use crate::lifetime::{CookieLifetime, Lifetime};
 use crate::record::Record;
 use crate::store::{self, Inserted, Recalled, Replaced};
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::transport::Handed;
 use crate::verdict::{EndReason, Verdict};
+
+mod clients;
+mod seating;
 
 /// After so many refused replacements somebody else's turn never ends.
 const MAX_TRIES: u32 = 512;
 
 /// After so many refused tombstones the session is ended unconditionally.
 const MAX_END_TRIES: u32 = 16;
+
+/// When a subject has proved who they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Proof {
+    /// In this very request, which has not stored it yet.
+    Now,
+    At(Timestamp),
+}
 
 /// What one request knows of its session and wants of it.
 #[derive(Debug)]
@@ -38,6 +52,10 @@ pub(crate) struct Machine<T> {
     asked: Asked,
     tries: u32,
     effects: Effects,
+    /// Who makes the request, if that is to be known.
+    client: Client,
+    /// Whose seat this commit has taken.
+    sat: Option<Subject>,
 }
 
 #[derive(Debug)]
@@ -119,6 +137,8 @@ enum Asked {
     Candidate(usize, SessionKey, Verdict, Option<Arc<Held>>),
     /// To end a session because one of its old ids was shown.
     EndOfReused(SessionKey, usize, Option<Arc<Held>>),
+    /// For a seat, before the attempt is written at this revision.
+    Seat(seating::Expected),
     /// To write the attempt.
     Attempt,
     /// What is there instead of the attempt's new record.
@@ -141,13 +161,15 @@ impl<T> Machine<T> {
 }
 
 impl<T: SessionData> Machine<T> {
-    pub(crate) const fn new(candidates: Candidates) -> Self {
+    pub(crate) fn new(candidates: Candidates, client: Option<ClientInfo>) -> Self {
         Self {
             candidates,
             stage: Stage::Untouched,
             asked: Asked::Nothing,
             tries: 0,
             effects: Effects::NONE,
+            client: Client::of(client),
+            sat: None,
         }
     }
 
@@ -208,26 +230,36 @@ impl<T: SessionData> Machine<T> {
         Some((&held.live, held.record.expires_at))
     }
 
-    /// When the subject has proved who they are: `now`, if this request has seen them do it.
-    pub(crate) fn authenticated_at(&self, now: Timestamp) -> Option<Timestamp> {
+    /// When the subject has proved who they are, if that still counts.
+    pub(crate) fn proof(&self) -> Option<Proof> {
         let loaded = self.loaded()?;
         let subject = loaded.data.subject()?;
-        let reauthenticates =
-            loaded.wishes.rotate.is_some_and(|(_, rotate)| rotate == Rotate::Authenticated);
-        if loaded.wishes.torn {
+        let wishes = &loaded.wishes;
+        if wishes.torn {
             return None;
         }
-        let Some(held) = &loaded.held else { return loaded.wishes.pending().then_some(now) };
-        if reauthenticates {
-            return Some(now);
-        }
-        if held.record.subject == Some(subject) {
-            return held.live.authenticated_at;
+        let Some(held) = &loaded.held else { return wishes.pending().then_some(Proof::Now) };
+        if wishes.rotate.is_some_and(|(_, rotate)| rotate == Rotate::Authenticated) {
+            return Some(Proof::Now);
         }
         // A release may have begun to name the same user in another way, which is no login.
-        match decode::<T>(held)?.subject() == Some(subject) {
-            true => held.live.authenticated_at,
-            false => Some(now),
+        if held.record.subject == Some(subject) || decode::<T>(held)?.subject() == Some(subject) {
+            return held.live.authenticated_at.map(Proof::At);
+        }
+        Some(Proof::Now)
+    }
+
+    /// Judges this request's session by what is there now, and says whose it is.
+    pub(crate) fn stands(
+        &self,
+        record: Option<Record>,
+        cx: &Context<'_>,
+    ) -> Result<(SessionKey, Option<Subject>), Verdict> {
+        let Some(loaded) = self.loaded() else { return Err(Verdict::New) };
+        let Some(held) = &loaded.held else { return Err(loaded.verdict) };
+        match judge::<T>(&held.id, held.key, record, cx) {
+            Judgement::Live(newer, _) => Ok((newer.key, newer.record.subject)),
+            judgement => Err(judgement.verdict()),
         }
     }
 
@@ -484,6 +516,7 @@ impl<T: SessionData> Machine<T> {
                 let mut loaded = Loaded::new(verdict, Some(held), None, data);
                 loaded.wishes.rewrite = *age == Age::Old;
                 self.stage = Stage::Loaded(loaded);
+                self.report_client(cx.policy, cx.observer);
                 Ok(Step::Done)
             }
             Judgement::Unreadable(held) => self.next_candidate(index + 1, best, Some(held), cx),
@@ -578,6 +611,7 @@ impl<T: SessionData> Machine<T> {
     /// Starts to bring the request's wishes to the store.
     pub(crate) fn start_commit(&mut self, cx: &Context<'_>) -> Result<Step, Error> {
         self.tries = 0;
+        self.sat = None;
         self.asked = Asked::Nothing;
         self.commit(cx)
     }
@@ -587,6 +621,7 @@ impl<T: SessionData> Machine<T> {
     pub(crate) fn start_attempt(&mut self, first: bool, cx: &Context<'_>) -> Result<Step, Error> {
         if first {
             self.tries = 0;
+            self.sat = None;
         }
         self.asked = Asked::Nothing;
         let Some(loaded) = self.loaded_mut() else { return Ok(Step::Done) };
@@ -624,6 +659,7 @@ impl<T: SessionData> Machine<T> {
         let Stage::Loaded(loaded) = &mut self.stage else { return Ok(Step::Done) };
         let is_staged = staged.is_some();
         let pending = loaded.wishes.pending();
+        let client = self.client.shown.as_ref();
         // Invariant: `attempt` is the one whose answer is awaited, and no other.
         loaded.unanswered.extend(loaded.attempt.take());
         let plan = match &loaded.held {
@@ -639,7 +675,7 @@ impl<T: SessionData> Machine<T> {
                 self.asked = Asked::Newer;
                 return Ok(Step::Call(Call::Load { key }));
             }
-            Some(held) => plan(held, &mut loaded.data, staged, &mut loaded.wishes, cx)?,
+            Some(held) => plan(held, &mut loaded.data, staged, &mut loaded.wishes, client, cx)?,
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
                 // Not that of a session which this request has ended since.
@@ -647,7 +683,7 @@ impl<T: SessionData> Machine<T> {
                 let lost = unanswered.find(|attempt| attempt.created && attempt.ended.is_none());
                 let id = lost.map(|attempt| attempt.held.id.clone());
                 let id = id.or_else(|| loaded.reserved.clone());
-                create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, cx)?
+                create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, client, cx)?
             }
         };
         match plan {
@@ -675,12 +711,17 @@ impl<T: SessionData> Machine<T> {
             Planned::Write(attempt, staged) => {
                 // Shared and not copied: its answer may get lost, see `ours`.
                 let written = Arc::clone(&attempt.held);
+                let seat = seating::needed(loaded, &attempt, self.sat, cx.policy);
                 let call = match &loaded.held {
                     Some(held) => Call::Replace { held: written, expected: held.record.revision },
                     None => Call::Insert { held: written },
                 };
                 loaded.attempt = Some(attempt);
                 loaded.staged = staged;
+                if let Some(seat) = seat {
+                    self.asked = Asked::Seat(seat.expected);
+                    return Ok(Step::Seat(Box::new(seat)));
+                }
                 self.asked = Asked::Attempt;
                 Ok(Step::Call(call))
             }
@@ -734,8 +775,14 @@ impl<T: SessionData> Machine<T> {
                 None => {
                     // Somebody who learnt of the key first has ended it: an "end all"
                     // that found it in the index before the record was there.
+                    // Or a later login that took its seat.
+                    let body = record.as_ref().and_then(|record| Envelope::decode(&record.body));
+                    let reason = match body {
+                        Some(Envelope::Tombstone(tombstone)) => tombstone.reason,
+                        Some(Envelope::Live(_)) | None => EndReason::Revoked,
+                    };
                     self.forget_attempt();
-                    Err(Error::Lost(Verdict::Ended(EndReason::Revoked)))
+                    Err(Error::Lost(Verdict::Ended(reason)))
                 }
             },
             (Asked::Attempt, Ok(Answer::Replaced(Replaced::Conflict(record))))
@@ -785,7 +832,7 @@ impl<T: SessionData> Machine<T> {
                 debug_assert!(false, "{asked:?} was answered by {answer:?}");
                 Ok(Step::Done)
             }
-            (Asked::Nothing, Err(error)) => Err(error.into()),
+            (Asked::Nothing | Asked::Seat(_), Err(error)) => Err(error.into()),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use self::judge::Held;
 use crate::candidates::Candidates;
+use crate::client::ClientPolicy;
 use crate::codec::Encoding;
 use crate::csrf::OriginCheck;
 use crate::entropy::Entropy;
@@ -18,12 +19,13 @@ use crate::id::SessionKey;
 use crate::id_form::IdForm;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
+use crate::seats::{Limit, Seating};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
 use crate::verdict::{EndReason, Verdict};
 
-pub(crate) use self::machine::Machine;
+pub(crate) use self::machine::{Machine, Proof};
 pub(crate) use self::wishes::Rotate;
 
 mod judge;
@@ -60,6 +62,8 @@ pub(crate) struct Policy {
     pub(crate) origin_check: OriginCheck,
     pub(crate) pages: Pages,
     pub(crate) requires_consent: bool,
+    pub(crate) client: Option<ClientPolicy>,
+    pub(crate) limit: Option<Limit>,
 }
 
 /// Where browsers are sent that may not go on, if anywhere.
@@ -91,6 +95,8 @@ impl Default for Policy {
             pages: Pages::default(),
             origin_check: OriginCheck::new(),
             requires_consent: false,
+            client: None,
+            limit: None,
         }
     }
 }
@@ -212,6 +218,8 @@ impl Call {
 pub(crate) enum Step {
     /// Ask the store, and bring the answer.
     Call(Call),
+    /// Take a seat for a login, and bring the answer.
+    Seat(Box<Seating>),
     /// Nothing: it is done.
     Done,
     /// The attempt met a newer record, which was taken over: try again on it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::judge::{Held, Shown};
 use super::wishes::{Rotate, Wishes};
 use super::{Context, Policy};
+use crate::client::ClientInfo;
 use crate::codec::Encoding;
 use crate::data::SessionData;
 use crate::envelope::{Ids, Live, Successor};
@@ -60,6 +61,7 @@ pub(super) fn plan<T: SessionData>(
     data: &mut T,
     staged: Option<T>,
     wishes: &mut Wishes,
+    client: Option<&Arc<ClientInfo>>,
     cx: &Context<'_>,
 ) -> Result<Planned<T>, Error> {
     let policy = cx.policy;
@@ -112,12 +114,15 @@ pub(super) fn plan<T: SessionData>(
         if !changes_subject {
             cause = Some(RotationCause::Asked);
             if rotate == Some(Rotate::Authenticated) && subject.is_some() {
+                live.client = client.cloned().or(live.client);
                 live.authenticated_at = Some(cx.now);
                 live.absolute_deadline = cx.now.plus(live.absolute);
             }
         } else {
             cause = Some(RotationCause::Subject);
             live.authenticated_at = subject.map(|_| cx.now);
+            // Of whoever logs in, and nothing of who was there before.
+            live.client = client.cloned();
             if held.record.subject.is_some() {
                 // "Stay signed in" was the choice of who has left.
                 live.set_lifetime(&policy.lifetime);
@@ -185,6 +190,10 @@ pub(super) fn plan<T: SessionData>(
         } else {
             Planned::Nothing { offer: handed }
         });
+    }
+    if policy.client.is_none() {
+        // It was kept while that was asked for.
+        live.client = None;
     }
     let body = live.encode(encoded.unwrap_or_else(|| held.data().to_vec()));
     let revision = held.record.revision.next(cx.step).ok_or(Error::Conflict)?;
@@ -291,6 +300,7 @@ pub(super) fn create<T: SessionData>(
     staged: Option<T>,
     wishes: &Wishes,
     verdict: Verdict,
+    client: Option<&Arc<ClientInfo>>,
     cx: &Context<'_>,
 ) -> Result<Planned<T>, Error> {
     let is_staged = staged.is_some();
@@ -334,6 +344,7 @@ pub(super) fn create<T: SessionData>(
         idle: lifetime.idle(),
         absolute: lifetime.absolute(),
         cookie: lifetime.cookie(),
+        client: client.cloned(),
         encoding: policy.encoding.code(),
         version: T::VERSION,
         data_at: 0,

@@ -5,7 +5,9 @@
 //! | know what a session is here, and why it is so | [`concepts`] |
 //! | know what is set if you set nothing, and why | [`defaults`] |
 //! | log in, log out, ask again, switch the user | [`logging_in`] |
-//! | keep others out of a route, refuse what other sites cause, have your own page for 409 and 503 | [`protecting_routes`] |
+//! | keep others out of a route, have your own page for 409 and 503 | [`protecting_routes`] |
+//! | keep other sites from acting in your users' name | [`cross_site_requests`] |
+//! | show users their devices, end sessions, limit how many there are | [`users_and_devices`] |
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | write down the rules of your sessions, hold them to OWASP ASVS, ask for consent | [`policy`] |
 //! | run on several machines | [`several_nodes`] |
@@ -33,6 +35,13 @@ pub mod logging_in {}
 #[cfg_attr(all(feature = "axum", feature = "testing"), doc = include_str!("protecting_routes.md"))]
 #[cfg_attr(not(all(feature = "axum", feature = "testing")), doc = "(Needs `axum` and `testing`.)")]
 pub mod protecting_routes {}
+
+#[cfg_attr(feature = "axum", doc = include_str!("cross_site_requests.md"))]
+#[cfg_attr(not(feature = "axum"), doc = "(Needs `axum`.)")]
+pub mod cross_site_requests {}
+#[cfg_attr(feature = "axum", doc = include_str!("users_and_devices.md"))]
+#[cfg_attr(not(feature = "axum"), doc = "(Needs `axum`.)")]
+pub mod users_and_devices {}
 
 #[doc = include_str!("staying_signed_in.md")]
 pub mod staying_signed_in {}

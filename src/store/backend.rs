@@ -4,6 +4,7 @@ use std::future::Future;
 
 use super::{Result, Store};
 use crate::lifecycle::{Answer, Call};
+use crate::seats::{self, Seated, Seating};
 
 /// Where a [`SessionLayer`](crate::SessionLayer) keeps its sessions: any [`Store`].
 ///
@@ -18,10 +19,25 @@ impl<S: Store> Backend for S {}
 pub(crate) trait Perform: Send + Sync + 'static {
     /// Does what a request's machine asks for.
     fn perform(&self, call: &Call) -> impl Future<Output = Result<Answer>> + Send;
+
+    /// Takes a seat for a login, where a subject may have so many sessions and no more.
+    fn seat(
+        &self,
+        ask: &Seating,
+        world: seats::World<'_>,
+    ) -> impl Future<Output = Result<Seated>> + Send;
 }
 
 impl<S: Store> Perform for S {
     fn perform(&self, call: &Call) -> impl Future<Output = Result<Answer>> + Send {
         call.perform(self)
+    }
+
+    fn seat(
+        &self,
+        ask: &Seating,
+        world: seats::World<'_>,
+    ) -> impl Future<Output = Result<Seated>> + Send {
+        seats::take(self, ask, world)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{ErrorKind, Result, Revision, Store};
 use crate::id::SessionKey;
+use crate::seats;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
@@ -89,6 +90,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// Tells whether it is a session's, and not what the library keeps beside: the seats of
+    /// [`max_sessions`](crate::SessionLayer::max_sessions).
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        !seats::is_table(self.subject)
+    }
+
     /// Makes a row of a record's values.
     #[must_use]
     pub const fn new(

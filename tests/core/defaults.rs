@@ -52,6 +52,7 @@ const LINES: &[(&str, &str, Option<Code>)] = &[
     ("[`cookie`]", "`__Host-session=..; Path=/; Secure; HttpOnly; SameSite=Lax`", None),
     ("an id", "43 characters", code!("id.rs", "TEXT_LEN: usize = 43;")),
     ("[`id_form`]", "as it is", code!("lifecycle/mod.rs", "id_form: IdForm::default(),")),
+    ("[`check_origin`]", "what changes something must come from the site itself", code!("lifecycle/mod.rs", "origin_check: OriginCheck::new(),")),
     ("[`dangerous_entropy`]", "the operating system's", code!("layer.rs", "entropy: Arc::new(SystemEntropy),")),
     ("[`rotation`]", "off", code!("lifecycle/mod.rs", "rotation: None,")),
     (".. if switched on: [`Rotation::every`]", "15 minutes", None),

@@ -9,6 +9,8 @@ mod cookie;
 mod defaults;
 mod evolution;
 #[cfg(feature = "testing")]
+mod flash;
+#[cfg(feature = "testing")]
 mod histories;
 #[cfg(feature = "testing")]
 mod interleavings;

@@ -121,6 +121,7 @@ impl Form {
     ];
 
     /// Those that take keys.
+    #[allow(dead_code, reason = "for the tests of the security clauses")]
     pub(crate) fn guarded() -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(|form| *form != Self::Unsigned)
     }

@@ -319,6 +319,59 @@ fn a_catcher_of_another_path_or_status_does_not_count() {
     is_unavailable(&app.get("/act/read", &cookie));
 }
 
+#[get("/members")]
+fn refused(session: Result<Authenticated<Shop>, Rejection>) -> Result<String, (Status, String)> {
+    match session {
+        Ok(session) => Ok(session.read(|shop| shop.visits.to_string())),
+        Err(rejection) => Err((Status::Forbidden, format!("in place of a {}", rejection.status()))),
+    }
+}
+
+#[catch(401)]
+fn unknown() -> &'static str {
+    "who are you?"
+}
+
+#[catch(default)]
+fn elsewhere() -> (Status, &'static str) {
+    (Status::NotFound, "nothing here")
+}
+
+#[test]
+fn a_guard_that_refuses_goes_to_the_catchers_and_keeps_its_headers() {
+    let app = |catchers| {
+        let Watched { sessions, .. } = Watched::new();
+        let rocket = rocket().attach(sessions.login_page("/login")).manage(Stage::default());
+        let rocket = rocket.mount("/", routes![members, join]).register("/", catchers);
+        serve(rocket.mount("/own", routes![refused]))
+    };
+    let location: [&str; 1] = ["/login"];
+    let plain = app(catchers![]);
+    let answer = loopback::send(plain, "GET", "/members", "");
+    assert_eq!((answer.status, &*answer.body), (303, "Please log in."));
+    assert_eq!(answer.values("location"), location);
+    let answer = loopback::send(plain, "POST", "/members", "");
+    assert_eq!((answer.status, &*answer.body), (401, "Please log in."));
+    assert!(answer.values("location").is_empty());
+    // The handler's own answer is its own.
+    let answer = loopback::send(plain, "GET", "/own/members", "");
+    assert_eq!((answer.status, &*answer.body), (403, "in place of a 303"));
+    assert!(answer.values("location").is_empty());
+
+    let caught = app(catchers![unknown, other]);
+    let answer = loopback::send(caught, "GET", "/members", "");
+    assert_eq!((answer.status, &*answer.body), (303, "the application's page for 303"));
+    assert_eq!(answer.values("location"), location);
+    let answer = loopback::send(caught, "POST", "/members", "");
+    assert_eq!((answer.status, &*answer.body), (401, "who are you?"));
+    assert_eq!(answer.values("cache-control"), ["no-store"]);
+
+    // A catcher that answers by another status has decided otherwise.
+    let answer = loopback::send(app(catchers![elsewhere]), "GET", "/members", "");
+    assert_eq!((answer.status, &*answer.body), (404, "nothing here"));
+    assert!(answer.values("location").is_empty());
+}
+
 #[catch(404)]
 async fn not_found(request: &Request<'_>) -> Result<String, Status> {
     let session = request.guard::<Session<Shop>>().await.succeeded();
@@ -536,7 +589,10 @@ async fn an_application_without_the_layer_does_not_launch() {
     #[get("/")]
     fn optional(_session: Option<Session<Other>>) {}
 
-    for routes in [routes![loaded], routes![optional]] {
+    #[get("/")]
+    fn guarded(_session: Authenticated<Other>) {}
+
+    for routes in [routes![loaded], routes![optional], routes![guarded]] {
         let rocket = || rocket().attach(Watched::new().sessions).mount("/", routes.clone());
         let error = rocket().ignite().await.unwrap_err();
         assert!(matches!(error.kind(), rocket::error::ErrorKind::SentinelAborts(_)));

@@ -10,9 +10,9 @@ use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::{Explorer, Scenario, run};
 use typed_session::testing::{Calls, ManualClock, SeededEntropy, Verb, When, Yielding, Yields};
 use typed_session::{
-    Authenticated, AuthenticatedWithin, Clock as _, EndReason, Error, Grants, Guard, LoggedIn,
-    Refusal, Rejection, RequestHead, Requirement, Rotation, Session, SessionData, SessionLayer,
-    Subject, Verdict, Within,
+    Authenticated, AuthenticatedWithin, ClientPolicy, Clock as _, EndReason, Error, Grants, Guard,
+    LoggedIn, OnClientChange, Refusal, Rejection, RequestHead, Requirement, Rotation, Session,
+    SessionData, SessionLayer, Subject, Verdict, Within,
 };
 
 use super::world::{DAY, HOUR, MINUTE, SECOND, START, Shop, URL, Way, World};
@@ -225,6 +225,32 @@ fn asvs_7_5_1_a_proof_of_the_future_is_none() {
         let session = run(exchange.session()).unwrap();
         assert_eq!(session.authenticated_within(5 * MINUTE), fresh, "{behind:?}");
     }
+}
+
+#[test]
+fn asvs_7_5_1_another_client_must_prove_anew() {
+    let policy = ClientPolicy::default().on_change(OnClientChange::DemandAuthentication);
+    let layer = Layer::new(MemoryStore::new()).client_info(policy);
+    let ask = |cookie: &str, agent: &str, handler: &dyn Fn(&Session<Shop>)| {
+        let fields = vec![("cookie", cookie), ("user-agent", agent)];
+        let exchange = layer.receive(&Head { method: "GET", fields });
+        handler(&run(exchange.session()).unwrap());
+        let outcome = run(exchange.finish());
+        assert!(outcome.error.is_none(), "{outcome:?}");
+        let line = outcome.effects.set_cookie().unwrap_or(cookie).to_owned();
+        line.split(';').next().unwrap().to_owned()
+    };
+    let cookie = ask("", "Firefox/1", &|s| s.update(|shop| shop.user = Some("ann".into())));
+    let cookie = ask(&cookie, "Firefox/1", &|s| assert!(s.authenticated_within(5 * MINUTE)));
+    let cookie = ask(&cookie, "curl/8", &|s| {
+        assert!(!s.authenticated_within(5 * MINUTE));
+        let stale = Refusal::Stale { within: Some(5 * MINUTE) };
+        assert_eq!(check::<Within<300>>(s), Some(stale));
+        assert_eq!(check::<LoggedIn>(s), None, "still logged in");
+        s.reauthenticate();
+        assert!(s.authenticated_within(5 * MINUTE), "in this very request");
+    });
+    ask(&cookie, "curl/8", &|s| assert!(s.authenticated_within(5 * MINUTE), "and after it"));
 }
 
 #[test]
@@ -578,9 +604,18 @@ fn explore(kinds: &'static [Kind], drops: usize, max_runs: usize) -> (usize, boo
                 let resumed = session.verdict() == Verdict::Resumed;
                 let used = match kind {
                     UseUp => try_use(&session, CLOSE).await,
-                    Write => Ok(session.update(|bank| bank.note.push('x'))).map(|()| false),
-                    Leave => Ok(log_in(&session, None)).map(|()| false),
-                    Reauthenticate => Ok(session.reauthenticate()).map(|()| false),
+                    Write => {
+                        session.update(|bank| bank.note.push('x'));
+                        Ok(false)
+                    }
+                    Leave => {
+                        log_in(&session, None);
+                        Ok(false)
+                    }
+                    Reauthenticate => {
+                        session.reauthenticate();
+                        Ok(false)
+                    }
                 };
                 let outcome = exchange.finish().await;
                 let mut seen = seen.lock().unwrap();

@@ -6,6 +6,9 @@ mod cached;
 #[cfg(feature = "testing")]
 mod conformance;
 mod connect;
+#[cfg(feature = "sqlite")]
+#[path = "../security/devices/fifty.rs"]
+mod fifty;
 #[cfg(feature = "testing")]
 mod histories;
 mod limit;

@@ -1,9 +1,10 @@
 //! What holds for the memory store alone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use typed_session::Subject;
-use typed_session::store::{ErrorKind, Inserted, MemoryStore, Replaced, Revision, Store};
+use typed_session::store::{Body, ErrorKind, Inserted, MemoryStore, Replaced, Revision, Store};
+use typed_session::{Clock, Record, Subject, Timestamp};
 
 use crate::{at, key, numbered, record, tombstone};
 
@@ -56,6 +57,125 @@ async fn the_limit_is_exact_when_many_insert_at_once() {
     assert_eq!(store.len(), 100);
     assert_eq!(store.remove_expired(at(5), 1000).await.unwrap(), 100);
     assert!(store.is_empty());
+}
+
+fn of_bytes(revision: u64, bytes: usize, expires_at: i64) -> Record {
+    let mut record = record(revision, None, expires_at);
+    record.body = Body(vec![0; bytes]);
+    record
+}
+
+#[tokio::test]
+async fn a_store_full_of_bytes_creates_nothing_grows_nothing_and_ends_whatever_is_asked() {
+    let one = MemoryStore::new();
+    let _ = one.insert(&numbered(0), &of_bytes(1, 100, 5)).await.unwrap();
+    let weight = one.bytes();
+    assert_eq!(weight, 244);
+
+    let store = MemoryStore::new().byte_limit(3 * weight);
+    for number in 0..3 {
+        let inserted = store.insert(&numbered(number), &of_bytes(1, 100, 5)).await.unwrap();
+        assert_eq!(inserted, Inserted::Created);
+    }
+    let refused = store.insert(&numbered(3), &of_bytes(1, 0, 5)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!((store.len(), store.bytes()), (3, 3 * weight));
+
+    // What is there goes on, as long as it takes no more room.
+    let at_revision = Revision::from_u64;
+    let grown = store.replace(&numbered(0), at_revision(1), &of_bytes(2, 101, 5)).await;
+    assert_eq!(grown.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(store.load(&numbered(0)).await.unwrap(), Some(of_bytes(1, 100, 5)));
+    for (revision, bytes) in [(1, 100), (2, 99), (3, 100)] {
+        let record = of_bytes(revision + 1, bytes, 5);
+        let done = store.replace(&numbered(0), at_revision(revision), &record).await.unwrap();
+        assert_eq!(done, Replaced::Done);
+    }
+    let stale = store.replace(&numbered(0), at_revision(1), &of_bytes(9, 1, 5)).await.unwrap();
+    assert_eq!(stale, Replaced::Conflict(Some(of_bytes(4, 100, 5))));
+    assert_eq!(store.bytes(), 3 * weight);
+
+    // An end is never refused, also one that takes more room.
+    let mut large = tombstone(9);
+    large.body = Body(vec![0; 1000]);
+    let ended = store.replace(&numbered(1), at_revision(1), &large).await.unwrap();
+    assert_eq!(ended, Replaced::Done);
+    store.end(&numbered(2), &large).await.unwrap();
+    store.end(&numbered(4), &tombstone(5)).await.unwrap();
+    assert_eq!(store.len(), 4);
+
+    // Whatever was done, nothing is left over.
+    assert_eq!(store.remove_expired(at(9), 99).await.unwrap(), 4);
+    assert_eq!((store.len(), store.bytes()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_full_store_with_a_clock_lets_the_expired_go_and_nobody_else() {
+    for by_bytes in [false, true] {
+        let clock = Arc::new(Hands(AtomicI64::new(4)));
+        let store = match by_bytes {
+            false => MemoryStore::with_capacity_limit(3),
+            true => MemoryStore::new().byte_limit(3 * 244),
+        };
+        let store = store.clock(Arc::clone(&clock));
+        for (number, deadline) in [(0, 5), (1, 6), (2, 7)] {
+            let _ = store.insert(&numbered(number), &of_bytes(1, 100, deadline)).await.unwrap();
+        }
+        store.end(&numbered(1), &tombstone(6)).await.unwrap();
+        let insert = async || store.insert(&numbered(3), &of_bytes(1, 100, 99)).await;
+        assert_eq!(insert().await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(store.len(), 3, "nobody has expired");
+        clock.0.store(5, Ordering::Relaxed);
+        assert_eq!(insert().await.unwrap(), Inserted::Created);
+        assert_eq!(store.load(&numbered(0)).await.unwrap(), None, "it had expired");
+        assert!(store.load(&numbered(1)).await.unwrap().is_some(), "the tombstone is needed");
+        assert!(store.load(&numbered(2)).await.unwrap().is_some());
+    }
+}
+
+struct Hands(AtomicI64);
+
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        at(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_limit_of_bytes_is_exact_whatever_is_done_at_once() {
+    let limit = 100 * 244;
+    let store = Arc::new(MemoryStore::new().byte_limit(limit));
+    let work = |writer: u64| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for step in 0..5_000_u64 {
+                let key = numbered(step.wrapping_mul(writer + 7) % 300);
+                let size = (step * 31 % 200) as usize;
+                match step % 5 {
+                    0 | 1 => drop(store.insert(&key, &of_bytes(step, size, 5)).await),
+                    2 | 3 => {
+                        let Ok(Some(there)) = store.load(&key).await else { continue };
+                        if there.revision != Revision::ENDED {
+                            let next = of_bytes(there.revision.as_u64() + 1, size, 5);
+                            drop(store.replace(&key, there.revision, &next).await);
+                        }
+                    }
+                    _ => drop(store.remove_expired(at(5), 1).await),
+                }
+                assert!(store.bytes() <= limit, "{} bytes", store.bytes());
+            }
+        })
+    };
+    for task in (0..4).map(work).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let mut weight = 0;
+    for number in 0..300 {
+        let record = store.load(&numbered(number)).await.unwrap();
+        weight += record.map_or(0, |record| 144 + record.body.len());
+    }
+    assert_eq!(store.bytes(), weight);
+    assert!(weight > limit / 2, "it was filled: {weight}");
 }
 
 #[tokio::test]

@@ -41,6 +41,13 @@ async fn the_contract_holds() {
     conformance::run(async || store.clone()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_logins_keep_the_limit() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = store(&dir).await;
+    crate::fifty::fifty_logins_keep_the_limit(store).await;
+}
+
 #[cfg(feature = "testing")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_contract_holds_when_tasks_run_on_threads() {

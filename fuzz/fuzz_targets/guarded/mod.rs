@@ -32,7 +32,9 @@ pub struct Server {
 
 impl Server {
     pub fn new(form: fn(KeyRing) -> IdForm) -> Self {
-        let key = |number: u8| -> Vec<u8> { (0..32).map(|at: u8| at.wrapping_mul(at) ^ number).collect() };
+        let key = |number: u8| -> Vec<u8> {
+            (0..32).map(|at: u8| at.wrapping_mul(at) ^ number).collect()
+        };
         let ring = |newest| KeyRing::from_bytes(&key(newest)).expect("a key");
         let store = Spy::new(MemoryStore::new());
         let spied = store.handle();

@@ -5,13 +5,13 @@ use std::error::Error;
 use std::io::{IsTerminal, stdin};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use typed_session::store::{self, Cursor, DynStore, ErrorKind, Revision, Row, Scan, Store};
 use typed_session::{
-    Clock, EndReason, KeyRing, SessionData, SessionKey, SessionLayer, Subject, SystemClock,
-    SystemEntropy, Timestamp,
+    Clock, EndReason, Event, KeyRing, Observer, SessionData, SessionKey, SessionLayer, Subject,
+    SystemClock, SystemEntropy, Timestamp,
 };
 
 use crate::output::{Output, hash, moment};
@@ -20,8 +20,6 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// How many rows are fetched at once.
 const PAGE: usize = 1000;
-/// How many sessions are ended at the same time.
-const AT_ONCE: usize = 16;
 
 /// Sessions are ended here and never read, so nothing is in them.
 #[derive(Default, Deserialize, Serialize)]
@@ -33,7 +31,7 @@ impl SessionData for Unread {}
 pub(crate) fn key(output: Output) -> Outcome {
     let key = KeyRing::generate_text(&SystemEntropy)?;
     let id = KeyRing::from_text(&key)?.key_ids().map(|id| id.to_string()).collect::<String>();
-    output.print(|| key.to_string(), || json!({ "key": *key, "id": id }))
+    output.print(|| key.clone(), || json!({ "key": key, "id": id }))
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -86,6 +84,9 @@ pub(crate) async fn stats(store: &DynStore, top: usize, output: Output) -> Outco
     let mut subjects = HashMap::<Subject, u64>::new();
     let bar = output.spinner("counting");
     let corrupt = walk(store, |row| {
+        if !row.is_session() {
+            return;
+        }
         match State::of(row.revision, row.expires_at, now) {
             State::Live => {
                 live += 1;
@@ -232,33 +233,21 @@ pub(crate) async fn end_everyone(store: DynStore, yes: bool, output: Output) -> 
         return Err("nothing was ended".into());
     }
     let bar = output.spinner("ending");
-    let sessions = layer(store);
-    let (mut ended, mut from) = (0_u64, None::<Cursor>);
-    loop {
-        let page = sessions.store().scan(from.as_ref(), PAGE).await?;
-        // Also what has expired by the clock of this machine, which may be wrong.
-        let there = page.rows.iter().filter(|row| row.revision != Revision::ENDED);
-        let keys: Vec<_> = there.map(|row| row.key).chain(page.corrupt).collect();
-        ended += keys.len() as u64;
-        stream::iter(keys)
-            .map(|key| {
-                let (sessions, bar) = (&sessions, &bar);
-                async move {
-                    sessions.end(&key, EndReason::Revoked).await?;
-                    bar.inc(1);
-                    Ok::<_, store::Error>(())
-                }
-            })
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await?;
-        match page.next {
-            Some(next) => from = Some(next),
-            None => break,
-        }
-    }
+    let ended =
+        layer(store).observer(Counting(bar.clone())).end_everyone(EndReason::Revoked).await?;
     bar.finish_and_clear();
     output.print(|| format!("ended {ended}"), || json!({ "ended": ended }))
+}
+
+/// Shows each session that is ended.
+struct Counting(ProgressBar);
+
+impl Observer for Counting {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Ended { .. } = event {
+            self.0.inc(1);
+        }
+    }
 }
 
 /// A tombstone outlives every request that may be under way, also a very slow one.

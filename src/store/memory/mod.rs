@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::shard::{Progress, Shard};
+use self::shard::{Progress, Shard, weight};
 use super::{Cursor, Error, ErrorKind, Inserted, Page, Replaced, Result, Revision, Scan, Store};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::subject::Subject;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 mod shard;
 
@@ -17,16 +17,31 @@ mod shard;
 /// that a restart may lose.
 ///
 /// It forgets nothing by itself: without calls of
-/// [`remove_expired`](Store::remove_expired) it grows with every session.
+/// [`remove_expired`](Store::remove_expired) it grows with every session, up to its limits.
 ///
 /// A session without a subject takes about 90 bytes beside its body, one with a
 /// subject about 50 more.
+///
+/// # Limits
+///
+/// | limit | default | why |
+/// | --- | --- | --- |
+/// | [`byte_limit`](Self::byte_limit) | 1 GiB | some three million sessions of 200 bytes: more than a busy site has, and less than makes an end of the process |
+/// | [`with_capacity_limit`](Self::with_capacity_limit) | none | the bytes are the limit |
+///
+/// Whoever may write into a session without logging in can fill a store, one request a session. In
+/// a store that is full no session is created, nor does one grow: `insert` and `replace` are
+/// refused with [`ErrorKind::Unavailable`], which is a 503, until
+/// [`remove_expired`](Store::remove_expired) has made room, or the store itself, if it has a
+/// [`clock`](Self::clock). Sessions that are there go on. None of them ever goes to make room, and no tombstone
+/// does: that would log users out, or bring back who was logged out. And whatever ends a session
+/// is never refused; the tombstone of a key that is not there can exceed the limits.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use typed_session::store::MemoryStore;
 ///
-/// let store = Arc::new(MemoryStore::with_capacity_limit(100_000));
+/// let store = Arc::new(MemoryStore::with_capacity_limit(100_000).byte_limit(64 * 1024 * 1024));
 /// assert!(store.is_empty());
 /// ```
 pub struct MemoryStore {
@@ -37,6 +52,11 @@ pub struct MemoryStore {
     /// How many records all shards hold, changed under the lock of one.
     len: AtomicUsize,
     limit: usize,
+    /// How many bytes they take by [`weight`], likewise.
+    bytes: AtomicUsize,
+    byte_limit: usize,
+    /// By which a full store removes what has expired.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// 64 locks: more than the threads that run at once on most machines, and few
@@ -48,29 +68,46 @@ const SHARD_BITS: u32 = 6;
 /// takes 0.1 to 0.3 µs.
 const PIECE: usize = 512;
 
+const BYTE_LIMIT: usize = 1024 * 1024 * 1024;
+
 impl MemoryStore {
-    /// Makes an empty store.
+    /// Makes an empty store of at most 1 GiB.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity_limit(usize::MAX)
     }
 
-    /// Makes an empty store that holds at most `records` sessions.
-    ///
-    /// When it is full, `insert` is refused with [`ErrorKind::Unavailable`] until
-    /// [`remove_expired`](Store::remove_expired) has made room. It removes
-    /// nothing to make room by itself: a session in use must not go in silence,
-    /// and what is expired it cannot know, for it asks no clock.
-    ///
-    /// Whatever ends a session is never refused. Only the tombstone of a key
-    /// that is not there can exceed the limit.
+    /// Makes an empty store that holds at most `records` sessions, exactly.
     #[must_use]
     pub fn with_capacity_limit(records: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             len: AtomicUsize::new(0),
             limit: records,
+            bytes: AtomicUsize::new(0),
+            byte_limit: BYTE_LIMIT,
+            clock: None,
         }
+    }
+
+    /// Sets how many bytes the sessions take at most: 1 GiB by default.
+    ///
+    /// A session counts with its body and 144 bytes, which is what it takes beside, with a subject
+    /// and the room that allocators waste. The limit is exact by this reckoning.
+    #[must_use]
+    pub const fn byte_limit(mut self, bytes: usize) -> Self {
+        self.byte_limit = bytes;
+        self
+    }
+
+    /// Lets a store that is full remove by itself what has expired by this clock, to make room.
+    ///
+    /// It is the layer's clock, or nothing. Without it, the default, what has expired goes with the
+    /// next sweep, see [`SessionLayer::sweep_every`](crate::SessionLayer::sweep_every).
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
     }
 
     /// Returns the number of records, expired ones and tombstones among them.
@@ -85,9 +122,63 @@ impl MemoryStore {
         self.len() == 0
     }
 
+    /// Returns how many bytes the records take, as reckoned for [`byte_limit`](Self::byte_limit).
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes room for a record, if there is any. Under the lock of its shard.
+    fn take_record(&self, bytes: usize) -> bool {
+        let taken = take(&self.len, 1, self.limit);
+        if taken && !take(&self.bytes, bytes, self.byte_limit) {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        taken
+    }
+
+    /// Notes that a record of so many bytes became one of so many, whatever the limits are.
+    fn resize(&self, from: usize, to: usize) {
+        if to > from {
+            self.bytes.fetch_add(to - from, Ordering::Relaxed);
+        } else if from > to {
+            self.bytes.fetch_sub(from - to, Ordering::Relaxed);
+        }
+    }
+
+    /// Removes a few records that have expired, if that can be known; or the store is full.
+    fn make_room(&self) -> Result<()> {
+        match &self.clock {
+            Some(clock) if self.remove(clock.now(), PIECE) > 0 => Ok(()),
+            _ => Err(Error::new(ErrorKind::Unavailable, Full)),
+        }
+    }
+
+    fn remove(&self, now: Timestamp, limit: usize) -> usize {
+        let mut removed = 0;
+        for shard in &self.shards {
+            let mut progress = Progress::default();
+            while removed < limit && !progress.done {
+                let mut shard = lock(shard);
+                let piece = shard.remove_expired(now, PIECE.min(limit - removed), &mut progress);
+                self.len.fetch_sub(piece, Ordering::Relaxed);
+                self.bytes.fetch_sub(std::mem::take(&mut progress.bytes), Ordering::Relaxed);
+                removed += piece;
+            }
+        }
+        removed
+    }
+
     fn shard(&self, key: &SessionKey) -> MutexGuard<'_, Shard> {
         lock(&self.shards[shard_of(key)])
     }
+}
+
+/// Adds to a count, if that stays within the limit.
+fn take(count: &AtomicUsize, more: usize, limit: usize) -> bool {
+    let within = |count: usize| count.checked_add(more).filter(|count| *count <= limit);
+    count.try_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
 }
 
 fn shard_of(key: &SessionKey) -> usize {
@@ -118,17 +209,18 @@ impl Store for MemoryStore {
     }
 
     async fn insert(&self, key: &SessionKey, record: &Record) -> Result<Inserted> {
-        let mut shard = self.shard(key);
-        if shard.contains(key) {
-            return Ok(Inserted::Exists);
+        loop {
+            let mut shard = self.shard(key);
+            if shard.contains(key) {
+                return Ok(Inserted::Exists);
+            }
+            if self.take_record(weight(record)) {
+                shard.add(key, record);
+                return Ok(Inserted::Created);
+            }
+            drop(shard);
+            self.make_room()?;
         }
-        self.len
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |len| {
-                (len < self.limit).then(|| len + 1)
-            })
-            .map_err(|_| Error::new(ErrorKind::Unavailable, Full))?;
-        shard.add(key, record);
-        Ok(Inserted::Created)
     }
 
     async fn replace(
@@ -137,7 +229,24 @@ impl Store for MemoryStore {
         expected: Revision,
         record: &Record,
     ) -> Result<Replaced> {
-        Ok(self.shard(key).replace(key, expected, record))
+        let to = weight(record);
+        loop {
+            let mut shard = self.shard(key);
+            let (slot, from) = match shard.at(key, expected) {
+                Ok(there) => there,
+                Err(there) => return Ok(Replaced::Conflict(there)),
+            };
+            // Whatever ends a session is never refused.
+            if to <= from || record.revision == Revision::ENDED {
+                self.resize(from, to);
+            } else if !take(&self.bytes, to - from, self.byte_limit) {
+                drop(shard);
+                self.make_room()?;
+                continue;
+            }
+            shard.put(slot, record);
+            return Ok(Replaced::Done);
+        }
     }
 
     async fn touch(&self, key: &SessionKey, at: Revision, expires_at: Timestamp) -> Result<()> {
@@ -147,10 +256,18 @@ impl Store for MemoryStore {
 
     async fn end(&self, key: &SessionKey, tombstone: &Record) -> Result<()> {
         let mut shard = self.shard(key);
-        if !shard.end(key, tombstone) {
-            self.len.fetch_add(1, Ordering::Relaxed);
-            let subject = None;
-            shard.add(key, &Record { revision: Revision::ENDED, subject, ..tombstone.clone() });
+        let subject = None;
+        let tombstone = Record { revision: Revision::ENDED, subject, ..tombstone.clone() };
+        match shard.weight(key) {
+            Some(from) => {
+                self.resize(from, weight(&tombstone));
+                shard.end(key, &tombstone);
+            }
+            None => {
+                self.len.fetch_add(1, Ordering::Relaxed);
+                self.resize(0, weight(&tombstone));
+                shard.add(key, &tombstone);
+            }
         }
         Ok(())
     }
@@ -173,17 +290,7 @@ impl Store for MemoryStore {
     }
 
     async fn remove_expired(&self, now: Timestamp, limit: usize) -> Result<usize> {
-        let mut removed = 0;
-        for shard in &self.shards {
-            let mut progress = Progress::default();
-            while removed < limit && !progress.done {
-                let mut shard = lock(shard);
-                let piece = shard.remove_expired(now, PIECE.min(limit - removed), &mut progress);
-                self.len.fetch_sub(piece, Ordering::Relaxed);
-                removed += piece;
-            }
-        }
-        Ok(removed)
+        Ok(self.remove(now, limit))
     }
 }
 

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::SessionKey;
 use crate::record::{Body, Record, Revision};
-use crate::store::Replaced;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
@@ -50,7 +49,7 @@ struct Row {
 
 /// The place of a row in `rows`, plus one, so that `Option<Slot>` is as small.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-struct Slot(std::num::NonZeroU32);
+pub(super) struct Slot(std::num::NonZeroU32);
 
 /// Rows whose deadlines fall, or once fell, into the same 16 seconds.
 struct Bucket {
@@ -65,6 +64,8 @@ pub(super) struct Progress {
     pub(super) done: bool,
     /// How many rows of the bucket of `now` were not looked at yet.
     left: Option<usize>,
+    /// What the removed rows weighed.
+    pub(super) bytes: usize,
 }
 
 impl Shard {
@@ -74,6 +75,26 @@ impl Shard {
 
     pub(super) fn contains(&self, key: &SessionKey) -> bool {
         self.find(key).is_some()
+    }
+
+    /// What the record under a key weighs.
+    pub(super) fn weight(&self, key: &SessionKey) -> Option<usize> {
+        self.find(key).map(|slot| self.row(slot).weight())
+    }
+
+    /// Where that record is and what it weighs, if it can be replaced at this revision; or else
+    /// what is there.
+    pub(super) fn at(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+    ) -> Result<(Slot, usize), Option<Record>> {
+        let slot = self.find(key).ok_or(None)?;
+        let row = self.row(slot);
+        if row.revision != expected || row.revision == Revision::ENDED {
+            return Err(Some(row.record()));
+        }
+        Ok((slot, row.weight()))
     }
 
     /// Adds a record under a key that has none.
@@ -115,21 +136,6 @@ impl Shard {
         if let Some(subject) = &record.subject {
             self.subjects.insert((prefix(subject), slot));
         }
-    }
-
-    pub(super) fn replace(
-        &mut self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-    ) -> Replaced {
-        let Some(slot) = self.find(key) else { return Replaced::Conflict(None) };
-        let row = self.row(slot);
-        if row.revision != expected || row.revision == Revision::ENDED {
-            return Replaced::Conflict(Some(row.record()));
-        }
-        self.put(slot, record);
-        Replaced::Done
     }
 
     pub(super) fn touch(&mut self, key: &SessionKey, at: Revision, expires_at: Timestamp) {
@@ -224,6 +230,7 @@ impl Shard {
             let slot = bucket.first;
             let row = &self.rows[slot.index()];
             if row.expires_at <= now {
+                progress.bytes += row.weight();
                 self.remove(slot);
                 removed += 1;
             } else if bucket_of(row.expires_at) == at {
@@ -237,7 +244,7 @@ impl Shard {
     }
 
     /// Writes a record into a row that holds another one of the same key.
-    fn put(&mut self, slot: Slot, record: &Record) {
+    pub(super) fn put(&mut self, slot: Slot, record: &Record) {
         let row = &mut self.rows[slot.index()];
         let subject = row.subject();
         row.revision = record.revision;
@@ -365,6 +372,10 @@ impl Shard {
 }
 
 impl Row {
+    fn weight(&self) -> usize {
+        ROW + unpack(&self.packed).1.len()
+    }
+
     fn subject(&self) -> Option<Subject> {
         unpack(&self.packed).0
     }
@@ -396,6 +407,14 @@ impl Slot {
         self.0.get() as usize - 1
     }
 }
+
+/// What a record counts as, in bytes.
+pub(super) fn weight(record: &Record) -> usize {
+    ROW + record.body.len()
+}
+
+/// What a row takes beside the body: 90 bytes, and with a subject 50 more.
+const ROW: usize = 144;
 
 /// Writes a subject and a body into one allocation: a byte that says whether
 /// there is a subject, the subject, the body.
@@ -434,8 +453,17 @@ fn bucket_of(deadline: Timestamp) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Replaced;
 
     impl Shard {
+        fn replace(&mut self, key: &SessionKey, expected: Revision, record: &Record) -> Replaced {
+            match self.at(key, expected) {
+                Ok((slot, _)) => self.put(slot, record),
+                Err(there) => return Replaced::Conflict(there),
+            }
+            Replaced::Done
+        }
+
         /// Holds the shard to its invariants.
         #[track_caller]
         fn check(&self) {

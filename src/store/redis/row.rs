@@ -89,13 +89,13 @@ fn row(bytes: &[u8]) -> Option<(Head, &[u8])> {
     (revision.as_u64() == number).then_some((head, body))
 }
 
-/// The key that an entry of the index names.
-pub(super) fn key_of(member: &[u8]) -> Result<SessionKey> {
+/// The key that an entry of the index names, if it is one.
+pub(super) fn key_of(member: &[u8]) -> Option<SessionKey> {
     match member.split_first_chunk() {
         Some((key, ticket)) if ticket.len() == size_of::<Ticket>() => {
-            Ok(SessionKey::from_bytes(*key))
+            Some(SessionKey::from_bytes(*key))
         }
-        _ => Err(senseless("an entry of the index")),
+        _ => None,
     }
 }
 

@@ -288,22 +288,20 @@ where
     ) -> Result<Vec<SessionKey>> {
         let index = self.index(subject);
         let mut keys: Vec<SessionKey> = Vec::new();
-        let mut from = after.copied();
+        // What is greater than every entry of a key: it is longer.
+        let beyond = |key: &SessionKey| [b"(", &key.as_bytes()[..], &[0xff; 17]].concat();
+        let mut from = after.map_or_else(|| b"-".to_vec(), beyond);
         while keys.len() < limit {
             let wanted = limit - keys.len();
-            // What is greater than every entry of this key: it is longer.
-            let from_bytes = match &from {
-                Some(key) => [b"(", &key.as_bytes()[..], &[0xff; 17]].concat(),
-                None => b"-".to_vec(),
-            };
             let mut command = redis::cmd("ZRANGE");
-            command.arg(&index).arg(from_bytes).arg("+").arg("BYLEX");
+            command.arg(&index).arg(&from).arg("+").arg("BYLEX");
             command.arg("LIMIT").arg(0).arg(i64::try_from(wanted).unwrap_or(i64::MAX));
             let page: Vec<Vec<u8>> =
                 command.query_async(&mut self.connection.clone()).await.map_err(failed)?;
             // More than one entry may name a key.
             for member in &page {
-                let key = row::key_of(member)?;
+                // What is no key names no session, and must not keep the others in.
+                let Some(key) = row::key_of(member) else { continue };
                 if keys.last() != Some(&key) {
                     keys.push(key);
                 }
@@ -311,7 +309,10 @@ where
             if page.len() < wanted {
                 break;
             }
-            from = keys.last().copied();
+            if let Some(last) = page.last() {
+                from = row::key_of(last)
+                    .map_or_else(|| [b"(", &last[..]].concat(), |key| beyond(&key));
+            }
         }
         Ok(keys)
     }
