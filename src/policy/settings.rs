@@ -5,6 +5,7 @@ use super::{Declared, Level};
 use crate::cookie::{CookiePolicy, SameSite};
 use crate::lifecycle::{Policy, Reuse};
 use crate::lifetime::{CookieLifetime, Lifetime};
+use crate::seats::{Limit, OnLimit};
 
 /// What there is to look at.
 pub(super) struct Facts<'a> {
@@ -259,14 +260,27 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "sessions of one account at the same time",
-        value: |_| "any number".into(),
-        why: |_| "",
+        value: |facts| match facts.policy.limit {
+            None => "any number".into(),
+            Some(Limit { sessions, on_limit }) => {
+                let then = match on_limit {
+                    OnLimit::RejectNew => "one more login is refused",
+                    OnLimit::EndOldest => "one more login ends the oldest",
+                    OnLimit::EndLeastRecent => "one more login ends the one used least recently",
+                };
+                format!("at most {sessions}; {then}")
+            }
+        },
+        why: |_| "a forgotten or stolen session does not stay unnoticed",
         rules: &[Rule {
             clause: "7.1.2",
             level: Level::L2,
             excuse: Excuse::AReason,
-            broken: |_| Some("no number is set, and no rule for when it is reached".into()),
-            remedy: "decide how many there may be",
+            broken: |facts| match facts.policy.limit {
+                None => Some("no number is set, and no rule for when it is reached".into()),
+                Some(_) => None,
+            },
+            remedy: "set `SessionLayer::max_sessions`",
         }],
     },
     Setting {

@@ -9,7 +9,7 @@ use typed_session::policy::Level;
 use typed_session::store::MemoryStore;
 use typed_session::testing::{SeededEntropy, assert_asvs};
 use typed_session::{
-    ClearSiteData, CookieLifetime, Lifetime, Reuse, Rotation, SessionLayer, SystemEntropy,
+    ClearSiteData, CookieLifetime, Lifetime, OnLimit, Reuse, Rotation, SessionLayer, SystemEntropy,
     Transport,
 };
 
@@ -86,6 +86,10 @@ fn asvs_7_1_2_the_rule_for_parallel_sessions_is_written_down() {
     let silent = layer().audit();
     assert!(silent.against(Level::L2).any(|found| found.clause() == "7.1.2"));
     assert!(silent.against(Level::L1).all(|found| found.clause() != "7.1.2"));
+    let set = layer().max_sessions(3, OnLimit::EndOldest).audit();
+    assert!(set.against(Level::L2).all(|found| found.clause() != "7.1.2"));
+    let text = set.to_markdown();
+    assert!(text.contains("| at most 3; one more login ends the oldest | a forgotten"), "{text}");
     let text = good().audit().to_markdown();
     let line =
         "| sessions of one account at the same time | any number | as many devices as they like |";
