@@ -8,6 +8,7 @@
 //! | keep others out of a route, refuse what other sites cause, have your own page for 409 and 503 | [`protecting_routes`] |
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | encrypt what sessions hold | [`encrypted_data`] |
+//! | keep sessions in the clients' cookies alone | [`stateless`] |
 //! | run on several machines | [`several_nodes`] |
 //! | sign or encrypt ids; make, keep and replace keys | [`keys`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
@@ -36,6 +37,10 @@ pub mod protecting_routes {}
 
 #[doc = include_str!("staying_signed_in.md")]
 pub mod staying_signed_in {}
+
+#[cfg_attr(feature = "sealed", doc = include_str!("stateless.md"))]
+#[cfg_attr(not(feature = "sealed"), doc = "(Needs `sealed`.)")]
+pub mod stateless {}
 
 #[cfg_attr(feature = "sealed", doc = include_str!("encrypted_data.md"))]
 #[cfg_attr(not(feature = "sealed"), doc = "(Needs `sealed`.)")]
