@@ -79,6 +79,7 @@
 //! | hear of those who guess ids | [`Guesses`] |
 //! | know how parallel changes are merged | [`merge`] |
 //! | keep the data from whoever reads the store | `SessionLayer::seal_data`, [`manual::encrypted_data`] |
+//! | keep no sessions at all, but in the clients' cookies | `SessionLayer::stateless`, `Stateless`, [`manual::stateless`] |
 //! | read how it is done, or move here from another library | [`manual`] |
 //! | write a store | [`manual::writing_a_store`]; the documentation of [`store::Store`] is the contract, and `testing::conformance` runs it |
 //! | use it in your framework | [`adapter`]: a page for each |
@@ -192,9 +193,11 @@
 //!
 //! # What it does not do
 //!
-//! No encryption of stored data unless it is asked for, no session that lives in its cookie alone, and no
-//! task of its own: expired records are removed when [`SessionLayer::sweep`] or
-//! [`sweep_every`](SessionLayer::sweep_every) runs. `SECURITY.md` has the threats one by one.
+//! No task of its own: expired records are removed when
+//! [`SessionLayer::sweep`] or [`sweep_every`](SessionLayer::sweep_every) runs. Stored data is not
+//! encrypted unless it is asked for, and then it is not protected from those who write to the store
+//! under an id of their own. A session that lives in its cookie alone cannot be ended; with a time
+//! for each user, all of one user can. `SECURITY.md` has the threats one by one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 

@@ -11,6 +11,7 @@
 //! | offer "stay signed in" | [`staying_signed_in`] |
 //! | write down the rules of your sessions, hold them to OWASP ASVS, ask for consent | [`policy`] |
 //! | encrypt what sessions hold | [`encrypted_data`] |
+//! | keep sessions in the clients' cookies alone | [`stateless`] |
 //! | run on several machines | [`several_nodes`] |
 //! | sign or encrypt ids; make, keep and replace keys | [`keys`] |
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
@@ -50,6 +51,10 @@ pub mod staying_signed_in {}
 #[cfg_attr(feature = "testing", doc = include_str!("policy.md"))]
 #[cfg_attr(not(feature = "testing"), doc = "(Needs `testing`.)")]
 pub mod policy {}
+
+#[cfg_attr(feature = "sealed", doc = include_str!("stateless.md"))]
+#[cfg_attr(not(feature = "sealed"), doc = "(Needs `sealed`.)")]
+pub mod stateless {}
 
 #[cfg_attr(feature = "sealed", doc = include_str!("encrypted_data.md"))]
 #[cfg_attr(not(feature = "sealed"), doc = "(Needs `sealed`.)")]

@@ -3,12 +3,14 @@
 use blake3::hazmat::ContextKey;
 use zeroize::Zeroizing;
 
-use super::{Place, cipher};
+use super::cipher;
 use crate::data::SessionData;
 use crate::entropy::Entropy;
 use crate::error::Error;
+use crate::id::{SessionId, SessionKey};
 use crate::layer::SessionLayer;
 use crate::store::Store;
+use crate::subject::Subject;
 
 /// What becomes of rows whose data is not encrypted, on a layer that
 /// [encrypts](SessionLayer::seal_data).
@@ -86,6 +88,14 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     }
 }
 
+/// The row that data lies in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) id: &'a SessionId,
+    pub(crate) key: &'a SessionKey,
+    pub(crate) subject: Option<&'a Subject>,
+}
+
 /// That data is to be encrypted, and what of data that is not.
 pub(crate) type Sealing = Unsealed;
 
@@ -153,8 +163,6 @@ mod tests {
     use super::*;
     use crate::entropy::EntropyError;
     use crate::golden;
-    use crate::id::SessionKey;
-    use crate::subject::Subject;
 
     /// The nonces, one byte each.
     struct Nonce(u8);
@@ -186,7 +194,7 @@ mod tests {
             let [id, subject, nonce, head, data, body] = vector[..] else {
                 panic!("six values: {vector:?}");
             };
-            let id = crate::id::SessionId::parse(id.as_bytes()).unwrap();
+            let id = SessionId::parse(id.as_bytes()).unwrap();
             let subject = (subject != "-").then(|| Subject::from(subject));
             let place = Place { id: &id, key: &id.key(), subject: subject.as_ref() };
             let [head, data, body] = [head, data, body].map(golden::bytes);
@@ -202,7 +210,7 @@ mod tests {
     #[test]
     fn data_opens_in_its_place_alone_and_every_bit_of_a_body_counts() {
         let source = crate::entropy::SystemEntropy;
-        let id = crate::id::SessionId::generate(&source).unwrap();
+        let id = SessionId::generate(&source).unwrap();
         let (ann, bob) = (Subject::from("ann"), Subject::from("bob"));
         let place = Place { id: &id, key: &id.key(), subject: Some(&ann) };
         let body = seal(Unsealed::Refuse, place, vec![1, 1, 64], b"data", &source).unwrap();
@@ -211,7 +219,7 @@ mod tests {
         let rotated = id.with_fresh_secret(&source).unwrap();
         assert!(open(Place { id: &rotated, ..place }, &body, 3).is_some());
 
-        let other = crate::id::SessionId::generate(&source).unwrap();
+        let other = SessionId::generate(&source).unwrap();
         let key = SessionKey::from_bytes([7; 32]);
         for elsewhere in [
             Place { id: &other, ..place },
@@ -241,7 +249,7 @@ mod tests {
                 Err(EntropyError::new("no randomness"))
             }
         }
-        let id = crate::id::SessionId::generate(&crate::entropy::SystemEntropy).unwrap();
+        let id = SessionId::generate(&crate::entropy::SystemEntropy).unwrap();
         let place = Place { id: &id, key: &id.key(), subject: None };
         let sealed = seal(Unsealed::Accept, place, vec![1, 1, 64], b"data", &Broken);
         assert!(matches!(sealed, Err(Error::Entropy(_))));
@@ -250,7 +258,7 @@ mod tests {
     #[test]
     fn two_of_one_data_are_not_alike() {
         let source = crate::entropy::SystemEntropy;
-        let id = crate::id::SessionId::generate(&source).unwrap();
+        let id = SessionId::generate(&source).unwrap();
         let place = Place { id: &id, key: &id.key(), subject: None };
         let [one, two] = [0, 1].map(|_| seal(Unsealed::Accept, place, vec![], b"data", &source));
         assert_ne!(one.unwrap(), two.unwrap());

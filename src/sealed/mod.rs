@@ -3,7 +3,7 @@
 #[cfg(feature = "sealed")]
 pub use self::at_rest::Unsealed;
 #[cfg(feature = "sealed")]
-pub(crate) use self::at_rest::{Sealing, accepts_unsealed, open, seal};
+pub(crate) use self::at_rest::{Place, Sealing, accepts_unsealed, open, seal};
 #[cfg(feature = "sealed")]
 pub(crate) use self::slot::Slot;
 #[cfg(feature = "sealed")]
@@ -11,9 +11,7 @@ pub use self::stateless::{NotBefore, Stateless};
 #[cfg(all(fuzzing, feature = "sealed"))]
 pub(crate) use self::token::text_of;
 #[cfg(not(feature = "sealed"))]
-pub(crate) use self::without::{Sealing, Slot, accepts_unsealed, open, seal};
-use crate::id::{SessionId, SessionKey};
-use crate::subject::Subject;
+pub(crate) use self::without::{Place, Sealing, Slot, accepts_unsealed, open, seal};
 
 #[cfg(feature = "sealed")]
 mod at_rest;
@@ -27,11 +25,3 @@ mod stateless;
 mod token;
 #[cfg(not(feature = "sealed"))]
 mod without;
-
-/// The row that data lies in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
-    pub(crate) id: &'a SessionId,
-    pub(crate) key: &'a SessionKey,
-    pub(crate) subject: Option<&'a Subject>,
-}

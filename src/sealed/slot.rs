@@ -27,6 +27,10 @@ pub(super) struct Session {
 }
 
 impl Slot {
+    pub(crate) fn empty() -> Self {
+        Self::default()
+    }
+
     /// Takes what a cookie held. Of two copies of one session the newer counts.
     pub(super) fn put(&self, id: SessionId, record: Record) {
         let session = Session { key: id.key(), id, record };

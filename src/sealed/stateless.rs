@@ -208,7 +208,7 @@ impl Perform for Stateless {
         policy: &Policy,
         values: impl Iterator<Item = &'h [u8]>,
     ) -> (Candidates, Slot) {
-        let slot = Slot::default();
+        let slot = Slot::empty();
         let scope = policy.transport.scope();
         let candidates = policy.transport.candidates_by(values, |text| {
             match token::read(&self.keys, text, scope) {

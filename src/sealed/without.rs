@@ -1,9 +1,19 @@
 //! A program that was built without the feature `sealed`: it seals nothing and opens nothing.
 
-use super::Place;
 use crate::effects::IdHeader;
 use crate::entropy::Entropy;
 use crate::error::Error;
+use crate::id::{SessionId, SessionKey};
+use crate::subject::Subject;
+
+/// The row that data lies in.
+#[expect(dead_code, reason = "nobody looks")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) id: &'a SessionId,
+    pub(crate) key: &'a SessionKey,
+    pub(crate) subject: Option<&'a Subject>,
+}
 
 /// There is none.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +41,13 @@ pub(crate) const fn open(_: Place<'_>, _: &[u8], _: usize) -> Option<Vec<u8>> {
 }
 
 /// Sessions are in the store alone.
-#[derive(Debug, Default)]
 pub(crate) struct Slot;
 
 impl Slot {
+    pub(crate) const fn empty() -> Self {
+        Self
+    }
+
     pub(crate) const fn take_written(&self) -> Option<IdHeader> {
         None
     }

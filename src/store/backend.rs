@@ -50,7 +50,7 @@ impl<S: Store> Perform for S {
         policy: &Policy,
         values: impl Iterator<Item = &'h [u8]>,
     ) -> (Candidates, Slot) {
-        (policy.candidates(values), Slot::default())
+        (policy.candidates(values), Slot::empty())
     }
 
     fn perform(

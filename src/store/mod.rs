@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use self::backend::Backend;
+#[cfg(feature = "sealed")]
 pub(crate) use self::backend::Perform;
 #[cfg(feature = "cache")]
 pub use self::cached::Cached;
