@@ -192,7 +192,7 @@ fn an_envelope_that_is_cut_short_is_none() {
 #[test]
 fn what_a_later_format_may_hold_is_none_and_no_guess() {
     let (body, _) = body(minimal(), b"{}");
-    for (at, byte) in [(0, 2), (1, 2), (2, 64), (2, 128)] {
+    for (at, byte) in [(0, 2), (1, 2), (2, 128)] {
         let mut later = body.clone();
         later[at] = byte;
         assert_eq!(Envelope::decode(&later), None, "byte {at} is {byte}");

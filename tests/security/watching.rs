@@ -492,7 +492,8 @@ async fn no_end_is_lost_between_threads() {
             tokio::task::yield_now().await;
         }
         sessions.end(&key, EndReason::Revoked).await.unwrap();
-        let verdict = tokio::time::timeout(10 * SECOND, waiting).await.expect("it is told").unwrap();
+        let verdict =
+            tokio::time::timeout(10 * SECOND, waiting).await.expect("it is told").unwrap();
         assert_eq!(verdict, Verdict::Ended(EndReason::Revoked));
     }
     assert!(watch.is_empty());
