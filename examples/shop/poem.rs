@@ -3,7 +3,7 @@
 use poem::endpoint::make_sync;
 use poem::{Endpoint, Error, IntoResponse, Response};
 
-use crate::{Answer, pages};
+use crate::{Answer, Page};
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
@@ -19,7 +19,7 @@ impl From<Answer> for Error {
     }
 }
 
-/// The style sheet of all pages.
-pub fn style() -> impl Endpoint {
-    make_sync(|_| Answer(pages::style()))
+/// A page that is the same for all.
+pub fn fixed(page: fn() -> Page) -> impl Endpoint {
+    make_sync(move |_| Answer(page()))
 }

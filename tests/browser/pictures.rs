@@ -19,6 +19,10 @@ fn pictures_of_the_shop() {
         visit.put_into_basket("Earl Grey").await;
         visit.count_a_visit().await;
         visit.browser.picture(1000, &to.join("shop.png")).await;
+        let elsewhere = visit.elsewhere().await;
+        elsewhere.log_in("Ann").await;
+        visit.goto("/devices").await;
+        visit.browser.picture(1000, &to.join("devices.png")).await;
         visit.goto("/session").await;
         visit.browser.follow(".wide button").await;
         visit.browser.picture(1000, &to.join("session.png")).await;
