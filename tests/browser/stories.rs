@@ -222,7 +222,7 @@ pub(crate) async fn twenty_at_once(framework: &str, via: Via) {
     assert_eq!(basket, items);
 }
 
-const OTHER_DEVICE: &str = ".devices li:not(:has(.here)) button";
+pub(crate) const OTHER_DEVICE: &str = ".devices li:not(:has(.here)) button";
 const THIS_DEVICE: &str = ".devices li:has(.here) button";
 
 pub(crate) async fn the_devices_of_a_user(framework: &str, via: Via) {
