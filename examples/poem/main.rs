@@ -3,13 +3,10 @@
 //     cargo run --example poem --features poem
 
 use poem::listener::TcpAcceptor;
-use poem::middleware::SizeLimit;
 use poem::web::{Data, Form};
 use poem::{Endpoint, EndpointExt, Route, Server, get, handler, post};
-use shop::poem::fixed;
-use shop::{
-    Add, Answer, BODY_LIMIT, Device, Failure, Login, STAY, Sent, Sessions, Shop, account, pages,
-};
+use shop::poem::{fixed, limited};
+use shop::{Add, Answer, Device, Failure, Login, STAY, Sent, Sessions, Shop, account, pages};
 use typed_session::{Authenticated, AuthenticatedWithin, Lifetime, Session};
 
 #[tokio::main]
@@ -24,21 +21,20 @@ async fn main() -> Result<(), Failure> {
 fn routes(sessions: Sessions) -> impl Endpoint {
     Route::new()
         .at("/", get(home))
-        .at("/visit", post(visit))
-        .at("/basket", post(add))
-        .at("/login", get(login_page).post(login))
-        .at("/logout", post(logout))
+        .at("/visit", post(limited(visit)))
+        .at("/basket", post(limited(add)))
+        .at("/login", get(login_page).post(limited(login)))
+        .at("/logout", post(limited(logout)))
         .at("/goodbye", get(fixed(pages::goodbye)))
         .at("/devices", get(devices))
-        .at("/devices/end", post(end))
-        .at("/devices/end-others", post(end_others))
-        .at("/confirm", get(confirm_page).post(confirm))
-        .at("/account/delete", post(delete))
+        .at("/devices/end", post(limited(end)))
+        .at("/devices/end-others", post(limited(end_others)))
+        .at("/confirm", get(confirm_page).post(limited(confirm)))
+        .at("/account/delete", post(limited(delete)))
         .at("/deleted", get(fixed(pages::deleted)))
-        .at("/session", get(show).post(rotate))
+        .at("/session", get(show).post(limited(rotate)))
         .at("/api/session", get(api))
         .at("/style.css", get(fixed(pages::style)))
-        .with(SizeLimit::new(BODY_LIMIT))
         .data(sessions.clone())
         // After the routes, so that it is around all of them. One without a `Session` costs nothing.
         .with(sessions)

@@ -1,9 +1,10 @@
 //! The shop's pages as poem's responses.
 
 use poem::endpoint::make_sync;
-use poem::{Endpoint, Error, IntoResponse, Response};
+use poem::middleware::SizeLimit;
+use poem::{Endpoint, EndpointExt, Error, IntoResponse, Response};
 
-use crate::{Answer, Page};
+use crate::{Answer, BODY_LIMIT, Page};
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
@@ -17,6 +18,12 @@ impl From<Answer> for Error {
     fn from(answer: Answer) -> Self {
         Self::from_response(answer.into_response())
     }
+}
+
+/// What takes a form that is not too long. Of a request without a body it would want to know how long
+/// that is, so it is not for all routes.
+pub fn limited(form: impl Endpoint<Output = Response>) -> impl Endpoint {
+    form.with(SizeLimit::new(BODY_LIMIT))
 }
 
 /// A page that is the same for all.

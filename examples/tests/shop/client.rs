@@ -238,11 +238,18 @@ pub(crate) fn send(
     let form: Vec<String> =
         form.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
     let form = form.join("&");
+    // As a browser does: what has no body says nothing of one.
+    let kind = match method {
+        "POST" => format!(
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+            form.len()
+        ),
+        _ => String::new(),
+    };
     let cookie = if id.is_empty() { String::new() } else { format!("Cookie: session={id}\r\n") };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{cookie}{headers}\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-        form.len()
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         {cookie}{headers}{kind}\r\n{form}"
     );
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     // A shop that hangs fails the test instead of hanging it.
