@@ -267,10 +267,6 @@ async fn a_senseless_row_is_corrupt_and_not_absent() {
     }
 }
 
-fn subject() -> Vec<u8> {
-    typed_session::Subject::from("alice").as_bytes().to_vec()
-}
-
 #[tokio::test]
 async fn columns_of_other_types_are_corrupt() {
     let dir = TempDir::new().unwrap();
