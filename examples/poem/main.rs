@@ -53,7 +53,7 @@ fn api(session: Session<Shop>) -> Answer {
 }
 
 #[handler]
-fn visit(session: Session<Shop>, Form(form): Form<Sent>) -> Result {
+async fn visit(session: Session<Shop>, Form(form): Form<Sent>) -> Result {
     form.verified_unless_new(&session)?;
     session.update(|shop| shop.visits += 1);
     Ok(pages::back_home().into())
@@ -83,7 +83,7 @@ async fn login(session: Session<Shop>, Form(form): Form<Sent<Login>>) -> Result 
 }
 
 #[handler]
-fn logout(session: Session<Shop>, Form(form): Form<Sent>) -> Result {
+async fn logout(session: Session<Shop>, Form(form): Form<Sent>) -> Result {
     form.verified_unless_new(&session)?;
     session.end();
     Ok(pages::after_logout().into())
@@ -137,7 +137,7 @@ async fn confirm_page(user: User) -> Answer {
 }
 
 #[handler]
-fn confirm(user: User, Form(form): Form<Sent<Login>>) -> Result {
+async fn confirm(user: User, Form(form): Form<Sent<Login>>) -> Result {
     let name = form.verified(&user)?.user()?;
     Ok(account::confirmed(&user, &name).into())
 }

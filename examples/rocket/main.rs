@@ -44,7 +44,7 @@ fn style() -> Answer {
 }
 
 #[post("/visit", data = "<form>")]
-fn visit(session: Session<Shop>, form: Vec<u8>) -> Result {
+async fn visit(session: Session<Shop>, form: Vec<u8>) -> Result {
     shop::form::<Nothing>(&form)?.verified_unless_new(&session)?;
     session.update(|shop| shop.visits += 1);
     Ok(pages::back_home().into())
@@ -74,7 +74,7 @@ async fn login(session: Session<Shop>, form: Vec<u8>) -> Result {
 }
 
 #[post("/logout", data = "<form>")]
-fn logout(session: Session<Shop>, form: Vec<u8>) -> Result {
+async fn logout(session: Session<Shop>, form: Vec<u8>) -> Result {
     shop::form::<Nothing>(&form)?.verified_unless_new(&session)?;
     session.end();
     Ok(pages::after_logout().into())
@@ -138,7 +138,7 @@ async fn confirm_page(user: User) -> Answer {
 }
 
 #[post("/confirm", data = "<form>")]
-fn confirm(user: User, form: Vec<u8>) -> Result {
+async fn confirm(user: User, form: Vec<u8>) -> Result {
     let name = shop::form::<Login>(&form)?.verified(&user)?.user()?;
     Ok(account::confirmed(&user, &name).into())
 }

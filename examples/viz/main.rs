@@ -54,8 +54,8 @@ async fn visit(session: Session<Shop>, form: Sent) -> Result<Response> {
 
 /// `transact` sees the newest basket, so its limit holds for any number of requests at once.
 async fn add(session: Session<Shop>, form: Sent<Add>) -> Result<Response> {
-    let form = form.verified_unless_new(&session);
-    let item = form.and_then(|form| form.item()).map_err(refusal)?;
+    let form = form.verified_unless_new(&session).map_err(refusal)?;
+    let item = form.item().map_err(refusal)?;
     let added = session.transact(|shop| shop.add(&item)).await?;
     Ok(answer(pages::added(added)))
 }
@@ -102,7 +102,7 @@ async fn devices(user: User, all: State<Sessions>) -> Result<Response> {
 }
 
 async fn end(user: User, all: State<Sessions>, form: Sent<Device>) -> Result<Response> {
-    let key = form.verified(&user).and_then(|form| form.key()).map_err(refusal)?;
+    let key = form.verified(&user).map_err(refusal)?.key().map_err(refusal)?;
     Ok(answer(account::end(&all, &user, key).await?))
 }
 
@@ -121,6 +121,6 @@ async fn confirm_page(user: User) -> Result<Response> {
 }
 
 async fn confirm(user: User, form: Sent<Login>) -> Result<Response> {
-    let name = form.verified(&user).and_then(|form| form.user()).map_err(refusal)?;
+    let name = form.verified(&user).map_err(refusal)?.user().map_err(refusal)?;
     Ok(answer(account::confirmed(&user, &name)))
 }

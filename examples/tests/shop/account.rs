@@ -1,6 +1,8 @@
 //! A user's devices and account, and requests that are none of the user's.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -8,8 +10,10 @@ use crate::client::{FIELD, Reply, Shop};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0";
 
+type Fields = &'static [(&'static str, &'static str)];
+
 /// All forms of the shop, and whether one is for users alone.
-const FORMS: [(&str, &[(&str, &str)], bool); 9] = [
+const FORMS: [(&str, Fields, bool); 9] = [
     ("/visit", &[], false),
     ("/basket", &[("item", "tea")], false),
     ("/login", &[("user", "mallory")], false),
@@ -236,7 +240,7 @@ fn asvs_3_5_1_what_another_site_has_caused_is_refused_whatever_it_knows() {
             let form = if path == "/devices/end" { &[("key", &*key)] } else { form };
             // Without a cookie it may be a login of somebody else's.
             for id in [&*id, ""] {
-                let token = shop.token(&id).map(|token| (FIELD.to_owned(), token));
+                let token = shop.token(id).map(|token| (FIELD.to_owned(), token));
                 let mut fields: Vec<(&str, &str)> =
                     token.iter().map(|(name, token)| (&**name, &**token)).collect();
                 fields.extend(form);
@@ -292,8 +296,7 @@ fn a_logout_leaves_no_session_for_its_message() {
 
 /// A name that nobody else has, for some databases are shared.
 fn somebody(name: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    format!("{name} {}", now.as_nanos())
+    format!("{name} {}", RandomState::new().hash_one(name))
 }
 
 #[track_caller]
