@@ -133,7 +133,10 @@ fn the_form_of_ids_the_clients_and_the_data_at_rest_are_written_down() {
         (layer(), "| what is known of the client | nothing |"),
         (layer(), "| an id is written | as it is |"),
         (layer().seal_data(Unsealed::Accept), "; what is there in clear is read, too |"),
-        (layer().client_info(ClientPolicy::default()), "if a handler says it; another client is reported |"),
+        (
+            layer().client_info(ClientPolicy::default()),
+            "if a handler says it; another client is reported |",
+        ),
         (layer().sign_ids(keys()), "| an id is written | signed | ASVS 9.1.1"),
         (layer().id_form(IdForm::private(keys())), "| an id is written | encrypted |"),
     ] {
