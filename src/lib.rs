@@ -192,7 +192,7 @@
 //! | --- | --- |
 //! | guard | an argument that keeps a handler from who is not logged in, [`Guard`] |
 //! | seat | the right of a login to be one of so many, [`SessionLayer::max_sessions`] |
-//! | sealed | encrypted, under a key that comes with the request |
+//! | sealed | encrypted: data in a store under a key that comes with the request, a session without a store under a key of the ring |
 //! | id | the secret that the client holds, [`SessionId`]. It is never stored, logged or printed |
 //! | form | how the id is written there: as it is, signed or encrypted, [`IdForm`] |
 //! | transport | how the id travels: the cookie, or a header in its place, [`Transport`] |
