@@ -2,78 +2,113 @@
 //
 //     cargo run --example actix-web --features actix-web
 
-use actix_web::http::Method;
-use actix_web::web::{Form, ServiceConfig, get, post};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Result, error::InternalError};
-use shop::{Add, Failure, Login, Page, STAY, Shop, pages};
-use typed_session::{Lifetime, Session};
+use actix_web::web::{Data, Form, ServiceConfig, get, post};
+use actix_web::{App, HttpServer};
+use shop::{Add, Answer, Device, Failure, Login, STAY, Sent, Sessions, Shop, account, pages};
+use typed_session::{Authenticated, AuthenticatedWithin, Lifetime, Session};
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let shop = shop::open().await?;
     let sessions = shop.sessions();
-    HttpServer::new(move || App::new().configure(routes).wrap(sessions.clone()))
-        .listen(shop.listen().await?.into_std()?)?
-        .run() // until Ctrl-C
-        .await?;
+    HttpServer::new(move || {
+        App::new().app_data(Data::new(sessions.clone())).configure(routes).wrap(sessions.clone())
+    })
+    .listen(shop.listen().await?.into_std()?)?
+    .run() // until Ctrl-C
+    .await?;
     shop.close().await;
     Ok(())
 }
 
+type Result<T = Answer, E = Answer> = std::result::Result<T, E>;
+
 fn routes(routes: &mut ServiceConfig) {
     routes
-        .route("/", get().to(async |s: Session<Shop>| answer(s.read(pages::home))))
+        .route("/", get().to(async |s: Session<Shop>| Answer::from(pages::home(&s).await)))
         .route("/visit", post().to(visit))
         .route("/basket", post().to(add))
+        .route("/login", get().to(async |s: Session<Shop>| Answer::from(pages::login(&s).await)))
         .route("/login", post().to(login))
         .route("/logout", post().to(logout))
-        .route("/session", get().to(show))
-        .route("/session", post().to(show))
-        .route("/api/session", get().to(async |s: Session<Shop>| answer(pages::api(&s))))
-        .route("/style.css", get().to(async || answer(pages::style())));
+        .route("/goodbye", get().to(async || Answer(pages::goodbye())))
+        .route("/devices", get().to(devices))
+        .route("/devices/end", post().to(end))
+        .route("/devices/end-others", post().to(end_others))
+        .route("/confirm", get().to(async |s: User| Answer::from(pages::confirm(&s).await)))
+        .route("/confirm", post().to(confirm))
+        .route("/account/delete", post().to(delete))
+        .route("/deleted", get().to(async || Answer(pages::deleted())))
+        .route(
+            "/session",
+            get().to(async |s: Session<Shop>| Answer::from(pages::session(&s).await)),
+        )
+        .route("/session", post().to(rotate))
+        .route("/api/session", get().to(async |s: Session<Shop>| Answer(pages::api(&s))))
+        .route("/style.css", get().to(async || Answer(pages::style())));
 }
 
-async fn visit(session: Session<Shop>) -> HttpResponse {
+async fn visit(session: Session<Shop>, form: Form<Sent>) -> Result {
+    form.into_inner().verified_unless_new(&session)?;
     session.update(|shop| shop.visits += 1);
-    answer(pages::back_home())
+    Ok(pages::back_home().into())
 }
 
 /// `transact` sees the newest basket, so its limit holds for any number of requests at once.
-async fn add(session: Session<Shop>, form: Form<Add>) -> Result<HttpResponse> {
-    let item = form.item().map_err(refused)?;
-    Ok(answer(pages::added(session.transact(|shop| shop.add(&item)).await?)))
+async fn add(session: Session<Shop>, form: Form<Sent<Add>>) -> Result {
+    let item = form.into_inner().verified_unless_new(&session)?.item()?;
+    Ok(pages::added(session.transact(|shop| shop.add(&item)).await?).into())
 }
 
 /// A shop that asks for no password; one that does checks it here, before anything else.
-async fn login(session: Session<Shop>, form: Form<Login>) -> Result<HttpResponse> {
-    let user = form.user().map_err(refused)?;
-    session.update(|shop| shop.user = Some(user));
+async fn login(session: Session<Shop>, form: Form<Sent<Login>>) -> Result {
+    let form = form.into_inner().verified(&session)?;
+    let user = form.user()?;
+    session.update(|shop| shop.welcome(user));
     session.set_lifetime(if form.stays() { STAY } else { Lifetime::default() });
-    session.rotate(); // for who logs in again; a new user has a new id anyway
-    Ok(answer(pages::back_home()))
+    session.reauthenticate(); // for who logs in again; a new user has a new id anyway
+    Ok(pages::back_home().into())
 }
 
-async fn logout(session: Session<Shop>) -> HttpResponse {
+async fn logout(session: Session<Shop>, form: Form<Sent>) -> Result {
+    form.into_inner().verified_unless_new(&session)?;
     session.end();
-    answer(pages::back_home())
+    Ok(pages::after_logout().into())
 }
 
-/// What is changed is stored after the handler. Here before, because the page shows what it does.
-async fn show(session: Session<Shop>, request: HttpRequest) -> Result<HttpResponse> {
-    (request.method() == Method::POST).then(|| session.rotate());
-    session.commit().await?;
-    Ok(answer(pages::session(&session)))
+async fn rotate(session: Session<Shop>, form: Form<Sent>) -> Result {
+    form.into_inner().verified(&session)?;
+    session.rotate();
+    Ok(pages::session(&session).await?.into())
 }
 
-fn refused(page: Page) -> actix_web::Error {
-    InternalError::from_response("refused", answer(page)).into()
+/// A session that somebody is logged in to. Who is not, is sent to the login, and gets no further.
+type User = Authenticated<Shop>;
+
+/// The same, of who has logged in or confirmed it in the last five minutes: who has got hold of a
+/// cookie, or finds a browser open, is to throw nobody out.
+type RecentUser = AuthenticatedWithin<Shop, 300>;
+
+async fn devices(user: User, sessions: Data<Sessions>) -> Result {
+    Ok(account::devices(&sessions, &user).await?.into())
 }
 
-/// The page in actix-web's words, which are of another version of the `http` crate.
-fn answer(page: Page) -> HttpResponse {
-    let mut response = HttpResponse::build(page.status().as_u16().try_into().unwrap_or_default());
-    for (name, value) in page.headers() {
-        response.insert_header((name.as_str(), value.as_bytes()));
-    }
-    response.body(page.into_body())
+async fn end(user: User, sessions: Data<Sessions>, form: Form<Sent<Device>>) -> Result {
+    let key = form.into_inner().verified(&user)?.key()?;
+    Ok(account::end(&sessions, &user, key).await?.into())
+}
+
+async fn end_others(user: RecentUser, sessions: Data<Sessions>, form: Form<Sent>) -> Result {
+    form.into_inner().verified(&user)?;
+    Ok(account::end_others(&sessions, &user).await?.into())
+}
+
+async fn delete(user: RecentUser, sessions: Data<Sessions>, form: Form<Sent>) -> Result {
+    form.into_inner().verified(&user)?;
+    Ok(account::delete(&sessions, &user).await?.into())
+}
+
+async fn confirm(user: User, form: Form<Sent<Login>>) -> Result {
+    let name = form.into_inner().verified(&user)?.user()?;
+    Ok(account::confirmed(&user, &name).into())
 }

@@ -6,20 +6,24 @@ use std::convert::Infallible;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use shop::{Add, BODY_LIMIT, Failure, Login, Page, STAY, Shop, pages};
+use serde::de::DeserializeOwned;
+use shop::{Add, BODY_LIMIT, Device, Failure, Login, Nothing, Page, STAY, Sent, Sessions, Shop};
+use shop::{account, pages};
 use tower::{Layer, service_fn};
-use typed_session::{Lifetime, PendingSession};
+use typed_session::{Authenticated, AuthenticatedWithin, Lifetime, PendingSession};
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let shop = shop::open().await?;
     let mut visitors = shop.visitors().await?;
-    let service = TowerToHyperService::new(shop.sessions().layer(service_fn(answer)));
+    let sessions = shop.sessions();
+    let answer = service_fn(move |request| answer(sessions.clone(), request));
+    let service = TowerToHyperService::new(shop.sessions().layer(answer));
     let connections = GracefulShutdown::new();
     while let Some(stream) = visitors.next().await {
         let stream = TokioIo::new(stream);
@@ -31,48 +35,95 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Page, Infallible> {
-    let (Ok(page) | Err(page)) = route(request).await;
+async fn answer(all: Sessions, request: Request<Incoming>) -> Result<Page, Infallible> {
+    let (Ok(page) | Err(page)) = route(all, request).await;
     Ok(page)
 }
 
-async fn route(request: Request<Incoming>) -> Result<Page, Page> {
+/// A session that somebody is logged in to. Who is not, is sent to the login, and gets no further.
+type User = Authenticated<Shop>;
+
+/// The same, of who has logged in or confirmed it in the last five minutes: who has got hold of a
+/// cookie, or finds a browser open, is to throw nobody out.
+type RecentUser = AuthenticatedWithin<Shop, 300>;
+
+async fn route(all: Sessions, request: Request<Incoming>) -> Result<Page, Page> {
     let pending = PendingSession::found(request.extensions().get()).map_err(pages::failed)?;
     // A route that does not ask for the session costs nothing.
     let session = async || pending.load().await.map_err(pages::failed);
-    match (request.method().as_str(), request.uri().path()) {
+    let user = async || -> Result<User, Page> { pending.guarded().await.map_err(pages::failed) };
+    let recent_user =
+        async || -> Result<RecentUser, Page> { pending.guarded().await.map_err(pages::failed) };
+    let page = match (request.method().as_str(), request.uri().path()) {
         ("GET", "/style.css") => return Ok(pages::style()),
-        ("GET", "/") => return Ok(session().await?.read(pages::home)),
+        ("GET", "/goodbye") => return Ok(pages::goodbye()),
+        ("GET", "/deleted") => return Ok(pages::deleted()),
         ("GET", "/api/session") => return Ok(pages::api(&session().await?)),
-        ("POST", "/visit") => session().await?.update(|shop: &mut Shop| shop.visits += 1),
+        ("GET", "/") => pages::home(&session().await?).await,
+        ("GET", "/login") => pages::login(&session().await?).await,
+        ("GET", "/confirm") => pages::confirm(&*user().await?).await,
+        ("GET", "/devices") => account::devices(&all, &*user().await?).await,
+        ("GET", "/session") => pages::session(&session().await?).await,
+        ("POST", "/visit") => {
+            let session = session().await?;
+            form::<Nothing>(request).await?.verified_unless_new(&session)?;
+            session.update(|shop| shop.visits += 1);
+            Ok(pages::back_home())
+        }
         // `transact` sees the newest basket, so its limit holds for any number of requests at once.
         ("POST", "/basket") => {
-            let item = shop::form::<Add>(&body(request).await?)?.item()?;
-            let added = session().await?.transact(|shop| shop.add(&item)).await;
-            return Ok(pages::added(added.map_err(pages::failed)?));
+            let session = session().await?;
+            let item = form::<Add>(request).await?.verified_unless_new(&session)?.item()?;
+            session.transact(|shop| shop.add(&item)).await.map(pages::added)
         }
         // A shop that asks for no password; one that does checks it here, before anything else.
         ("POST", "/login") => {
-            let form: Login = shop::form(&body(request).await?)?;
-            let (user, session) = (form.user()?, session().await?);
-            session.update(|shop| shop.user = Some(user));
-            session.set_lifetime(if form.stays() { STAY } else { Lifetime::default() });
-            session.rotate(); // for who logs in again; a new user has a new id anyway
-        }
-        ("POST", "/logout") => session().await?.end(),
-        (method @ ("GET" | "POST"), "/session") => {
             let session = session().await?;
-            (method == "POST").then(|| session.rotate());
-            // What is changed is stored after the handler. Here before, for the page shows what it does.
-            session.commit().await.map_err(pages::failed)?;
-            return Ok(pages::session(&session));
+            let form = form::<Login>(request).await?.verified(&session)?;
+            let user = form.user()?;
+            session.update(|shop| shop.welcome(user));
+            session.set_lifetime(if form.stays() { STAY } else { Lifetime::default() });
+            session.reauthenticate(); // for who logs in again; a new user has a new id anyway
+            Ok(pages::back_home())
+        }
+        ("POST", "/logout") => {
+            let session = session().await?;
+            form::<Nothing>(request).await?.verified_unless_new(&session)?;
+            session.end();
+            Ok(pages::after_logout())
+        }
+        ("POST", "/session") => {
+            let session = session().await?;
+            form::<Nothing>(request).await?.verified(&session)?;
+            session.rotate();
+            pages::session(&session).await
+        }
+        ("POST", "/devices/end") => {
+            let user = user().await?;
+            let key = form::<Device>(request).await?.verified(&user)?.key()?;
+            account::end(&all, &user, key).await
+        }
+        ("POST", "/devices/end-others") => {
+            let user = recent_user().await?;
+            form::<Nothing>(request).await?.verified(&user)?;
+            account::end_others(&all, &user).await
+        }
+        ("POST", "/account/delete") => {
+            let user = recent_user().await?;
+            form::<Nothing>(request).await?.verified(&user)?;
+            account::delete(&all, &user).await
+        }
+        ("POST", "/confirm") => {
+            let user = user().await?;
+            let name = form::<Login>(request).await?.verified(&user)?.user()?;
+            Ok(account::confirmed(&user, &name))
         }
         _ => return Ok(pages::not_found()),
-    }
-    Ok(pages::back_home())
+    };
+    page.map_err(pages::failed)
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Page> {
+async fn form<F: DeserializeOwned>(request: Request<Incoming>) -> Result<Sent<F>, Page> {
     let body = Limited::new(request.into_body(), BODY_LIMIT).collect().await;
-    Ok(body.map_err(|_| pages::refused("That is too long."))?.to_bytes())
+    shop::form(&body.map_err(|_| pages::refused("That is too long."))?.to_bytes())
 }

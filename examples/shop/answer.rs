@@ -14,6 +14,13 @@ impl From<Page> for Answer {
     }
 }
 
+/// Also what went wrong is a page.
+impl From<Result<Page, Error>> for Answer {
+    fn from(page: Result<Page, Error>) -> Self {
+        page.map_or_else(Self::from, Self)
+    }
+}
+
 /// For `?`.
 impl From<Error> for Answer {
     fn from(error: Error) -> Self {

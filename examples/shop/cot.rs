@@ -12,20 +12,22 @@ use cot::router::Router;
 use cot::{App, Body, Project};
 use typed_session::{PendingSession, Session};
 
-use crate::{BODY_LIMIT, Failure, Open, Page, Shop, interrupted, pages};
+use crate::{BODY_LIMIT, Failure, Open, Page, Sessions, Shop, interrupted, pages};
 
 type Answer = Pin<Box<dyn Future<Output = cot::Result<Response>> + Send>>;
 
-/// Makes a handler of what takes the session and the form. What it refuses is a page, too: an
+/// Makes a handler of what takes the session, the form and the layer. What it refuses is a page, too: an
 /// `Err` would be a page of cot's, without the session's headers.
 pub fn page<F>(
-    handler: impl Fn(Session<Shop>, Bytes) -> F + Clone + Send + Sync + 'static,
+    sessions: &Sessions,
+    handler: impl Fn(Session<Shop>, Bytes, Sessions) -> F + Clone + Send + Sync + 'static,
 ) -> impl Fn(Request) -> Answer + Clone + Send + Sync + 'static
 where
     F: Future<Output = Result<Page, Page>> + Send,
 {
+    let sessions = sessions.clone();
     move |request| {
-        let handler = handler.clone();
+        let (handler, sessions) = (handler.clone(), sessions.clone());
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let session = async {
@@ -35,7 +37,7 @@ where
             };
             let body = body.into_bytes_limited(BODY_LIMIT).await?;
             let (Ok(page) | Err(page)) = match session.await {
-                Ok(session) => handler(session, body).await,
+                Ok(session) => handler(session, body, sessions).await,
                 Err(page) => Err(page),
             };
             Ok(page.map(Body::fixed))
@@ -49,7 +51,7 @@ pub fn fixed(page: fn() -> Page) -> impl Fn(Request) -> Answer + Clone + Send + 
 }
 
 /// An app of these routes.
-pub struct Pages(pub fn() -> Router);
+pub struct Pages(pub Router);
 
 impl App for Pages {
     fn name(&self) -> &'static str {
@@ -57,7 +59,7 @@ impl App for Pages {
     }
 
     fn router(&self) -> Router {
-        (self.0)()
+        self.0.clone()
     }
 }
 

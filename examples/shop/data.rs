@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use typed_session::flash::{Flash, Message};
 use typed_session::{Lifetime, SessionData, Subject};
 
 /// The data of a session: an ordinary struct.
@@ -12,6 +13,8 @@ pub struct Shop {
     pub visits: u64,
     pub user: Option<String>,
     pub basket: Vec<String>,
+    /// What the next page is to say, once.
+    pub flash: Flash,
 }
 
 impl SessionData for Shop {
@@ -29,7 +32,21 @@ impl Shop {
             return Err(Full);
         }
         self.basket.push(item.to_owned());
+        self.say(format!("{item} is in your basket."));
         Ok(())
+    }
+}
+
+impl Shop {
+    /// Somebody logs in.
+    pub fn welcome(&mut self, user: String) {
+        self.say(format!("Welcome, {user}."));
+        self.user = Some(user);
+    }
+
+    /// Says something on the next page.
+    pub(crate) fn say(&mut self, sentence: impl Into<String>) {
+        self.flash.push(Message::success(sentence));
     }
 }
 

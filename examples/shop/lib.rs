@@ -8,12 +8,18 @@
     reason = "a refusal is a page, and nothing is lost by moving it"
 )]
 
+pub mod account;
+#[cfg(feature = "actix-web")]
+mod actix_web;
+mod agent;
 mod answer;
 #[cfg(feature = "cot")]
 pub mod cot;
 mod data;
 mod failure;
 mod forms;
+#[cfg(feature = "ntex")]
+pub mod ntex;
 mod open;
 pub mod pages;
 #[cfg(feature = "poem")]
@@ -24,10 +30,12 @@ pub mod rocket;
 pub mod salvo;
 #[cfg(feature = "viz")]
 pub mod viz;
+#[cfg(feature = "warp")]
+pub mod warp;
 
 pub use answer::Answer;
 pub use data::{Full, STAY, Shop};
 pub use failure::Failure;
-pub use forms::{Add, BODY_LIMIT, Login, form};
+pub use forms::{Add, BODY_LIMIT, Device, Login, Nothing, Sent, form};
 pub use open::{Open, Sessions, Visitors, interrupted, open};
 pub use pages::Page;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use typed_session::cookie::CookiePolicy;
 use typed_session::store::{DynStore, TimeLimit};
-use typed_session::{SessionLayer, TracingObserver};
+use typed_session::{ClientPolicy, Clock, SessionLayer, SystemClock, Timestamp, TracingObserver};
 
 use crate::{Failure, Shop};
 
@@ -28,6 +28,7 @@ pub struct Open {
 /// | --- | --- | --- |
 /// | `PORT` | 3000 | on 127.0.0.1; any free one for 0 |
 /// | `DATABASE_URL` | the SQLite file `shop.db` | where sessions live, in any store that is built in; so they survive a restart |
+/// | `SECONDS_AHEAD` | 0 | by how much the shop's clock is ahead: to see sessions expire without waiting |
 /// | `PUBLIC_URL` | none | where browsers see the shop; with `https://`, because a proxy in front does TLS, the cookie is the default one, `__Host-session` |
 ///
 /// # Errors
@@ -39,6 +40,9 @@ pub async fn open() -> Result<Open, Failure> {
 
     let port = setting("PORT")?.unwrap_or_else(|| "3000".to_owned());
     let port: u16 = port.parse().map_err(|error| Failure::new("PORT", error))?;
+    let ahead = setting("SECONDS_AHEAD")?.unwrap_or_else(|| "0".to_owned());
+    let ahead = ahead.parse().map_err(|error| Failure::new("SECONDS_AHEAD", error))?;
+    let ahead = Duration::from_secs(ahead);
     let url = setting("DATABASE_URL")?.unwrap_or_else(|| "sqlite://shop.db?mode=rwc".to_owned());
     let store =
         DynStore::connect(&url).await.map_err(|error| Failure::new("DATABASE_URL", error))?;
@@ -52,7 +56,18 @@ pub async fn open() -> Result<Open, Failure> {
     } else {
         CookiePolicy::dangerous_plain_http_on_localhost()
     };
-    let sessions = Sessions::new(limited).cookie(cookie).observer(TracingObserver);
+    // Behind a proxy, who is connected is the proxy.
+    let client = match public.as_str() {
+        "" => ClientPolicy::default().peer_address(),
+        _ => ClientPolicy::default(),
+    };
+    let sessions = Sessions::new(limited)
+        .cookie(cookie)
+        .clock(Ahead(ahead))
+        .client_info(client)
+        .login_page("/login")
+        .reauthentication_page("/confirm")
+        .observer(TracingObserver);
 
     // What has expired is dead at once; this gives its space back, now and every hour.
     let hour = Duration::from_secs(60 * 60);
@@ -135,6 +150,15 @@ pub async fn interrupted() {
     // Without the signal there is nothing to wait for but a kill.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// A clock that is ahead.
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(self.0)
     }
 }
 

@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use serde_json::json;
-use typed_session::{CookieLifetime, Rejection, Session, Timestamp};
+use typed_session::{CookieLifetime, Error, Rejection, Session, Timestamp};
 
 use crate::data::{Full, MAX_BASKET, Shop};
 use crate::forms::{MAX_ITEM, MAX_USER};
@@ -26,13 +26,23 @@ const SHELF: [(&str, &str); 6] = [
 ];
 
 /// The shelf, the basket, and who is logged in.
-pub fn home(shop: &Shop) -> Page {
+pub async fn home(session: &Session<Shop>) -> Result<Page, Error> {
+    // Who has no session needs no token, and who only looks around gets no cookie for one.
+    let token = match session.key() {
+        Some(_) => session.csrf_token().await?.field(),
+        None => String::new(),
+    };
+    let said = said(session);
+    Ok(session.read(|shop| shelf(shop, &token, &said)))
+}
+
+fn shelf(shop: &Shop, token: &str, said: &str) -> Page {
     let mut shelf = String::new();
     for (name, what) in SHELF {
         put(
             &mut shelf,
             format_args!(
-                r#"<li><form method="post" action="/basket">
+                r#"<li><form method="post" action="/basket">{token}
 <b>{name}</b> <span>{what}</span>
 <button name="item" value="{name}">Add</button>
 </form></li>"#
@@ -50,10 +60,10 @@ pub fn home(shop: &Shop) -> Page {
     }
 
     let body = format!(
-        r#"<section>
+        r#"{said}<section>
 <h1>Tea, and what goes with it</h1>
 <ul class="shelf">{shelf}</ul>
-<form method="post" action="/basket" class="row">
+<form method="post" action="/basket" class="row">{token}
 <label for="item">Not on the shelf?</label>
 <input id="item" name="item" maxlength="{MAX_ITEM}" required autocomplete="off" placeholder="We order it for you">
 <button>Add</button>
@@ -63,38 +73,75 @@ pub fn home(shop: &Shop) -> Page {
 <div class="card"><h2>Your basket <span class="count">{count}</span></h2><ul class="basket">{basket}</ul></div>
 <div class="card">{account}</div>
 <div class="card"><h2>Your visits <span class="count">{visits}</span></h2>
-<form method="post" action="/visit"><button class="quiet">Count one more</button></form></div>
+<form method="post" action="/visit">{token}<button class="quiet">Count one more</button></form></div>
 </aside>"#,
         count = shop.basket.len(),
-        account = account(shop),
+        account = account(shop, token),
         visits = shop.visits,
     );
     page(StatusCode::OK, "Shop", &body)
 }
 
-fn account(shop: &Shop) -> String {
-    let fields = format!(
-        r#"<label for="user">Your name</label>
-<input id="user" name="user" maxlength="{MAX_USER}" required autocomplete="username">
-<label class="check"><input type="checkbox" name="remember"> Stay signed in</label>"#
-    );
+fn account(shop: &Shop, token: &str) -> String {
     match &shop.user {
         Some(user) => format!(
             r#"<h2>Hello, <span class="user">{}</span></h2>
-<form method="post" action="/logout"><button class="quiet">Log out</button></form>
-<details><summary>Somebody else?</summary>
-<form method="post" action="/login">{fields}<button>Switch</button></form></details>"#,
+<form method="post" action="/logout">{token}<button class="quiet">Log out</button></form>
+<p class="links"><a href="/devices">Your devices</a> <a href="/login">Somebody else?</a></p>"#,
             Text(user)
         ),
-        None => format!(
-            r#"<h2>Log in</h2>
-<form method="post" action="/login">{fields}<button>Log in</button></form>"#
-        ),
+        None => r#"<h2>Log in</h2>
+<p class="note">To find your basket again.</p>
+<a class="button" href="/login">Log in</a>"#
+            .to_owned(),
     }
 }
 
-/// All that a session tells of itself.
-pub fn session(session: &Session<Shop>) -> Page {
+/// The form to log in by, also for who is somebody else now.
+///
+/// It makes a session, for the token of the form. Without one, a strange page could log a visitor in
+/// as somebody who sees from then on what they do.
+pub async fn login(session: &Session<Shop>) -> Result<Page, Error> {
+    let token = session.csrf_token().await?.field();
+    let body = format!(
+        r#"<section class="narrow"><h1>Log in</h1>
+<form method="post" action="/login" class="card">{token}
+{}
+<label class="check"><input type="checkbox" name="remember"> Stay signed in</label>
+<button>Log in</button></form>
+<p class="note">Any name will do: this shop asks for no password. A real one does.</p></section>"#,
+        name_field()
+    );
+    Ok(page(StatusCode::OK, "Log in", &body))
+}
+
+/// The form to show again who one is.
+pub async fn confirm(session: &Session<Shop>) -> Result<Page, Error> {
+    let token = session.csrf_token().await?.field();
+    let body = format!(
+        r#"<section class="narrow"><h1>Is it still you?</h1>
+<p>It is a while since you logged in, and what you are about to do is for you alone.</p>
+<form method="post" action="/confirm" class="card">{token}
+{}
+<button>Confirm</button></form>
+<p class="note">Your name must do, for this shop has no passwords. A real one asks for the password.</p>
+</section>"#,
+        name_field()
+    );
+    Ok(page(StatusCode::OK, "Confirm", &body))
+}
+
+fn name_field() -> String {
+    format!(
+        r#"<label for="user">Your name</label>
+<input id="user" name="user" maxlength="{MAX_USER}" required autocomplete="username">"#
+    )
+}
+
+/// All that a session tells of itself, with what this request has changed.
+pub async fn session(session: &Session<Shop>) -> Result<Page, Error> {
+    // What is changed is stored after the handler. Here before, because the page shows what it does.
+    session.commit().await?;
     let none = || "none".to_owned();
     let times = session.times();
     let time = |time: Option<Timestamp>| time.map_or_else(none, |t| t.to_string());
@@ -137,9 +184,13 @@ pub fn session(session: &Session<Shop>) -> Page {
         None => "<p class=\"note\">None. Your browser keeps what it has.</p>".into(),
     };
     let button = match session.key() {
-        Some(_) => r#"<form method="post" action="/session"><button>Change the id</button></form>"#,
+        Some(_) => format!(
+            r#"<form method="post" action="/session">{}<button>Change the id</button></form>"#,
+            session.csrf_token().await?.field()
+        ),
         None => {
             "<p class=\"note\">There is no session: nothing has been written that is worth one.</p>"
+                .into()
         }
     };
 
@@ -152,7 +203,7 @@ pub fn session(session: &Session<Shop>) -> Page {
 {button}
 </section>"#
     );
-    page(StatusCode::OK, "Session", &body)
+    Ok(page(StatusCode::OK, "Session", &body))
 }
 
 /// The session for programs to read.
@@ -172,7 +223,35 @@ pub fn style() -> Page {
 
 /// Sends the browser back to the first page, after a form.
 pub fn back_home() -> Page {
-    with(StatusCode::SEE_OTHER, String::new(), &[(LOCATION, "/")])
+    to("/")
+}
+
+/// What follows a logout: a page without a session, for a message in one would make a new one.
+pub fn after_logout() -> Page {
+    to("/goodbye")
+}
+
+pub(crate) fn to(path: &'static str) -> Page {
+    with(StatusCode::SEE_OTHER, String::new(), &[(LOCATION, path)])
+}
+
+/// The page after a logout.
+pub fn goodbye() -> Page {
+    farewell("You are logged out", "Whoever comes to this browser next finds nothing of yours.")
+}
+
+/// The page after the end of an account.
+pub fn deleted() -> Page {
+    farewell("Your account is deleted", "You are logged out on all your devices.")
+}
+
+fn farewell(title: &str, sentence: &str) -> Page {
+    let body = format!(
+        r#"<section class="wide"><h1>{title}</h1>
+<p>{sentence}</p>
+<p><a href="/">Back to the shop</a></p></section>"#
+    );
+    page(StatusCode::OK, title, &body)
 }
 
 /// What follows an attempt to put something into the basket.
@@ -193,14 +272,33 @@ pub fn refused(sentence: &str) -> Page {
     problem(StatusCode::BAD_REQUEST, sentence)
 }
 
-/// The session could not be loaded or kept, where the framework does not say so itself.
+/// The session could not be loaded or kept, or is none for this page, where the framework does not
+/// say so itself.
 pub fn failed(error: impl Into<Rejection>) -> Page {
     let error = error.into();
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    problem(status, error.public_message())
+    let mut page = problem(status, error.public_message());
+    for header in error.headers() {
+        let (Ok(name), Ok(value)) = (header.name.parse::<HeaderName>(), header.value.parse())
+        else {
+            continue;
+        };
+        page.headers_mut().insert(name, value);
+    }
+    page
 }
 
-fn problem(status: StatusCode, sentence: &str) -> Page {
+/// Takes what is to be said once, and puts it on a page.
+pub(crate) fn said(session: &Session<Shop>) -> String {
+    let mut said = String::new();
+    for message in session.update(|shop| shop.flash.take()) {
+        let text = Text(&message.text);
+        put(&mut said, format_args!(r#"<p role="status">{text}</p>"#));
+    }
+    if said.is_empty() { said } else { format!(r#"<div class="said">{said}</div>"#) }
+}
+
+pub(crate) fn problem(status: StatusCode, sentence: &str) -> Page {
     let body = format!(
         r#"<section class="wide"><h1>That did not work</h1>
 <p>{} Nothing was changed.</p>
@@ -217,7 +315,7 @@ const NO_STORE: (HeaderName, &str) = (CACHE_CONTROL, "no-store");
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'none'";
 
-fn page(status: StatusCode, title: &str, body: &str) -> Page {
+pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Page {
     let html = format!(
         r#"<!doctype html>
 <html lang="en">
@@ -229,7 +327,7 @@ fn page(status: StatusCode, title: &str, body: &str) -> Page {
 </head>
 <body>
 <header><a class="name" href="/">The Tea Shelf</a>
-<nav><a href="/">Shop</a> <a href="/session">Session</a></nav></header>
+<nav><a href="/">Shop</a> <a href="/devices">Devices</a> <a href="/session">Session</a></nav></header>
 <main>{body}</main>
 </body>
 </html>
@@ -249,7 +347,7 @@ fn with(status: StatusCode, text: String, headers: &[(HeaderName, &'static str)]
 }
 
 /// Text of a visitor's in a page, escaped.
-struct Text<'a>(&'a str);
+pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -293,6 +391,6 @@ fn counted(items: &[String]) -> Vec<(&str, usize)> {
     counted
 }
 
-fn put(to: &mut String, text: fmt::Arguments<'_>) {
+pub(crate) fn put(to: &mut String, text: fmt::Arguments<'_>) {
     to.write_fmt(text).expect("a String takes any text");
 }

@@ -1,9 +1,10 @@
 //! The shop's pages as poem's responses.
 
 use poem::endpoint::make_sync;
-use poem::{Endpoint, Error, IntoResponse, Response};
+use poem::middleware::SizeLimit;
+use poem::{Endpoint, EndpointExt, Error, IntoResponse, Response};
 
-use crate::{Answer, pages};
+use crate::{Answer, BODY_LIMIT, Page};
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
@@ -19,7 +20,13 @@ impl From<Answer> for Error {
     }
 }
 
-/// The style sheet of all pages.
-pub fn style() -> impl Endpoint {
-    make_sync(|_| Answer(pages::style()))
+/// What takes a form that is not too long. Of a request without a body it would want to know how long
+/// that is, so it is not for all routes.
+pub fn limited(form: impl Endpoint<Output = Response>) -> impl Endpoint {
+    form.with(SizeLimit::new(BODY_LIMIT))
+}
+
+/// A page that is the same for all.
+pub fn fixed(page: fn() -> Page) -> impl Endpoint {
+    make_sync(move |_| Answer(page()))
 }

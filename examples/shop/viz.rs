@@ -1,9 +1,11 @@
 //! The shop's pages as viz's responses, and its forms with a limit, which viz's own do not have.
 
 use serde::de::DeserializeOwned;
-use viz::{Body, Error, FromRequest, IntoResponse, Request, RequestLimitsExt, Response, Result};
+use viz::{
+    Body, Error, FromRequest, Handler, IntoResponse, Request, RequestLimitsExt, Response, Result,
+};
 
-use crate::{BODY_LIMIT, Page, form};
+use crate::{BODY_LIMIT, Page, Sent, form};
 
 /// A page that viz can send.
 pub fn answer(page: Page) -> Response {
@@ -15,14 +17,16 @@ pub fn refusal(page: Page) -> Error {
     answer(page).into_error()
 }
 
-/// What was typed.
-pub struct Form<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequest for Form<T> {
+impl<F: DeserializeOwned> FromRequest for Sent<F> {
     type Error = Error;
 
     async fn extract(request: &mut Request) -> Result<Self> {
         let body = request.bytes_with(None, BODY_LIMIT as u64).await;
-        form(&body.map_err(IntoResponse::into_error)?).map(Self).map_err(refusal)
+        form(&body.map_err(IntoResponse::into_error)?).map_err(refusal)
     }
+}
+
+/// A page that is the same for all.
+pub fn fixed(page: fn() -> Page) -> impl Handler<Request, Output = Result<Response>> + Clone {
+    move |_: Request| std::future::ready(Ok(answer(page())))
 }

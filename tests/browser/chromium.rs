@@ -57,6 +57,14 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
+    /// Goes to a page that leads on by itself, and waits until the browser is where it leads.
+    pub(crate) async fn goto_and_on(&self, url: &str, origin: &str) {
+        self.client.goto(url).await.unwrap();
+        let arrived =
+            format!("return location.origin === '{origin}' && document.readyState === 'complete'");
+        self.wait_for(&arrived).await;
+    }
+
     /// Goes back to the page before this one.
     pub(crate) async fn back(&self) {
         self.leave(self.client.back()).await;
@@ -82,9 +90,14 @@ impl Browser {
         by.await.unwrap();
         let arrived =
             format!("return window.left !== {left} && document.readyState === 'complete'");
+        self.wait_for(&arrived).await;
+    }
+
+    /// Waits until a script says that the next page is there.
+    async fn wait_for(&self, arrived: &str) {
         let arrive = async {
             // Between two pages there is none to be asked, which is an error.
-            while !matches!(self.client.execute(&arrived, vec![]).await, Ok(Value::Bool(true))) {
+            while !matches!(self.client.execute(arrived, vec![]).await, Ok(Value::Bool(true))) {
                 time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -211,6 +224,8 @@ impl Driver {
             "--no-first-run",
             "--hide-scrollbars",
             "--window-size=1000,800",
+            // Hosts of one site, and one of another.
+            "--host-resolver-rules=MAP *.test 127.0.0.1",
             format!("--user-data-dir={}", self.profile().display()),
         ] });
         if let Some(browser) = env::var_os("CHROMIUM").map(PathBuf::from) {

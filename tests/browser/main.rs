@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time;
 
+mod attacker;
 mod chromium;
 mod pictures;
 mod shop;
@@ -38,6 +39,12 @@ macro_rules! shops {
                 back_after_a_logout_shows_nothing_on_localhost: back_after_a_logout, Http;
                 two_users_of_one_browser_see_nothing_of_each_other: two_users, Tls;
                 a_switch_of_user_leaves_nothing_behind: a_switch, Http;
+                a_user_logs_devices_out: the_devices_of_a_user, Tls;
+                a_user_deletes_the_account: an_account_is_deleted, Http;
+                forms_of_another_site_are_refused_over_tls: forms_of_another_site, Tls;
+                forms_of_another_site_are_refused_on_localhost: forms_of_another_site, Http;
+                forms_of_a_sibling_are_refused_over_tls: forms_of_a_sibling, Tls;
+                forms_of_another_port_are_refused_on_localhost: forms_of_a_sibling, Http;
                 twenty_requests_at_once_lose_nothing: twenty_at_once, Tls;
             );
         }

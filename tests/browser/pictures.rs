@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::shop::Via;
+use crate::stories::OTHER_DEVICE;
 use crate::visit::Visit;
 
 #[test]
@@ -19,6 +20,12 @@ fn pictures_of_the_shop() {
         visit.put_into_basket("Earl Grey").await;
         visit.count_a_visit().await;
         visit.browser.picture(1000, &to.join("shop.png")).await;
+        for _ in 0..2 {
+            visit.elsewhere().await.log_in("Ann").await;
+        }
+        visit.goto("/devices").await;
+        visit.browser.follow(OTHER_DEVICE).await;
+        visit.browser.picture(1000, &to.join("devices.png")).await;
         visit.goto("/session").await;
         visit.browser.follow(".wide button").await;
         visit.browser.picture(1000, &to.join("session.png")).await;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::attacker::Attacker;
 use crate::shop::Via;
 use crate::visit::Visit;
 
@@ -69,14 +70,19 @@ pub(crate) async fn a_logout_in_one_of_two_tabs(framework: &str, via: Via) {
     let visit = Visit::start(framework, via).await;
     let first = visit.browser.tab().await;
     let second = visit.browser.open_tab().await;
-    visit.goto("/").await;
-    visit.log_in("ann").await;
-    let id = visit.id().await;
-    // The first still shows the page with the form, and so she logs in once more.
+    visit.goto("/login").await;
     visit.browser.look_at(&first).await;
-    assert_eq!(visit.user().await, None);
-    visit.log_in("ann").await;
-    assert_ne!(visit.id().await, id);
+    visit.goto("/login").await;
+    visit.browser.look_at(&second).await;
+    visit.fill_in_the_login("ann").await;
+    let id = visit.id().await;
+    // The first still shows the page with the form, which died with the login.
+    visit.browser.look_at(&first).await;
+    visit.fill_in_the_login("ann").await;
+    assert_eq!(visit.browser.texts("h1").await, ["That did not work"]);
+    assert_eq!(visit.id().await, id);
+    visit.goto("/").await;
+    assert_eq!(visit.user().await.as_deref(), Some("ann"));
     visit.put_into_basket("a secret present").await;
     // What one tab does is no logout of the other.
     visit.browser.look_at(&second).await;
@@ -126,7 +132,7 @@ pub(crate) async fn a_restart_of_who_does_not(framework: &str, via: Via) {
 
     // The last choice counts.
     visit.log_in_and_stay("ann").await;
-    visit.switch_to("ann").await;
+    visit.log_in("ann").await;
     assert_eq!(visit.user().await.as_deref(), Some("ann"));
     visit.browser.restart().await;
     visit.goto("/").await;
@@ -176,7 +182,7 @@ pub(crate) async fn a_switch(framework: &str, via: Via) {
     visit.log_in("ann").await;
     visit.put_into_basket("a secret present").await;
     let ann = visit.id().await;
-    visit.switch_to("bob").await;
+    visit.log_in("bob").await;
     assert_eq!((visit.user().await.as_deref(), visit.basket().await), (Some("bob"), vec![]));
     assert_ne!(visit.id().await, ann);
     visit.assert_nothing_of(&["ann", "a secret present"]).await;
@@ -191,18 +197,19 @@ pub(crate) async fn twenty_at_once(framework: &str, via: Via) {
     let visit = Visit::start(framework, via).await;
     visit.log_in("ann").await;
     let id = visit.id().await;
+    let token = visit.token().await;
     // The pages of the shop allow no requests to scripts; a style sheet allows what it likes.
     visit.goto("/style.css").await;
     let statuses = visit
         .browser
-        .run_until_done(
-            "const add = n => fetch('/basket', {
+        .run_until_done(&format!(
+            "const add = n => fetch('/basket', {{
                  method: 'POST',
-                 body: new URLSearchParams({ item: `item ${n}` }),
-             });
-             const all = Array.from({ length: 20 }, (_, n) => add(n));
-             Promise.all(all).then(all => done(all.map(one => one.status)), e => done(`${e}`));",
-        )
+                 body: new URLSearchParams({{ item: `item ${{n}}`, csrf_token: '{token}' }}),
+             }});
+             const all = Array.from({{ length: 20 }}, (_, n) => add(n));
+             Promise.all(all).then(all => done(all.map(one => one.status)), e => done(`${{e}}`));",
+        ))
         .await;
     assert_eq!(statuses, json!(vec![200; 20]), "each is sent on to the first page");
     visit.goto("/").await;
@@ -213,4 +220,152 @@ pub(crate) async fn twenty_at_once(framework: &str, via: Via) {
     let mut items: Vec<String> = (0..20).map(|n| format!("item {n}")).collect();
     items.sort();
     assert_eq!(basket, items);
+}
+
+pub(crate) const OTHER_DEVICE: &str = ".devices li:not(:has(.here)) button";
+const THIS_DEVICE: &str = ".devices li:has(.here) button";
+
+pub(crate) async fn the_devices_of_a_user(framework: &str, via: Via) {
+    let (here, stranger) = (Visit::start(framework, via).await, "bob");
+    here.log_in("ann").await;
+    assert_eq!(here.said().await, ["Welcome, ann."]);
+    let there = here.elsewhere().await;
+    there.log_in("ann").await;
+
+    here.browser.follow("a[href='/devices']").await;
+    assert_eq!(here.browser.texts(".devices b").await, ["Chrome on Linux", "Chrome on Linux"]);
+    assert_eq!(here.browser.texts(".here").await, ["this device"]);
+    here.browser.follow(OTHER_DEVICE).await;
+    assert_eq!(here.said().await, ["That device is logged out."]);
+    assert_eq!(here.browser.texts(".devices b").await, ["Chrome on Linux"]);
+    here.goto("/devices").await;
+    assert_eq!(here.said().await, [""; 0], "it is said once");
+    there.goto("/").await;
+    there.assert_nobody().await;
+
+    // And once more, all of them; but nobody else's.
+    there.log_in("ann").await;
+    let other = here.elsewhere().await;
+    other.log_in(stranger).await;
+    let id = here.id().await;
+    here.goto("/devices").await;
+    assert_eq!(here.browser.texts(".devices b").await.len(), 2);
+    here.browser.follow("form[action='/devices/end-others'] button").await;
+    assert_eq!(here.said().await, ["1 other device is logged out."]);
+    assert_ne!(here.id().await, id);
+    there.goto("/").await;
+    there.assert_nobody().await;
+    other.goto("/").await;
+    assert_eq!(other.user().await.as_deref(), Some(stranger));
+
+    here.browser.follow(THIS_DEVICE).await;
+    assert_eq!(here.browser.texts("h1").await, ["You are logged out"]);
+    here.assert_no_cookie().await;
+}
+
+pub(crate) async fn an_account_is_deleted(framework: &str, via: Via) {
+    let here = Visit::start(framework, via).await;
+    // Who is not logged in is led to the login.
+    here.goto("/devices").await;
+    assert_eq!(here.browser.texts("h1").await, ["Log in"]);
+    here.fill_in_the_login("ann").await;
+    let there = here.elsewhere().await;
+    there.log_in("ann").await;
+
+    here.goto("/confirm").await;
+    here.browser.type_into("#user", "bob").await;
+    here.browser.follow("form[action='/confirm'] button").await;
+    assert_eq!(here.browser.texts("h1").await, ["That did not work"]);
+    here.goto("/confirm").await;
+    let id = here.id().await;
+    here.browser.type_into("#user", "ann").await;
+    here.browser.follow("form[action='/confirm'] button").await;
+    assert_ne!(here.id().await, id);
+
+    here.browser.follow("form[action='/account/delete'] button").await;
+    assert_eq!(here.browser.texts("h1").await, ["Your account is deleted"]);
+    here.assert_no_cookie().await;
+    there.goto("/").await;
+    there.assert_nobody().await;
+}
+
+/// What the shop says to a form of another site's page.
+const REFUSED: &str = "another site";
+
+/// A page of another site.
+pub(crate) async fn forms_of_another_site(framework: &str, via: Via) {
+    let (shop, attacker) = match via {
+        Via::Http => ("localhost", "127.0.0.1"),
+        Via::Tls => ("shop.example.test", "teapots.test"),
+    };
+    forged_forms(framework, via, shop, &[attacker]).await;
+}
+
+/// A page of the same site, which the shop's cookie is sent along with: a sibling of the shop's host, and
+/// another port of the very host. `SameSite` is no help.
+pub(crate) async fn forms_of_a_sibling(framework: &str, via: Via) {
+    let (shop, attackers) = match via {
+        Via::Http => ("localhost", &["localhost"][..]),
+        Via::Tls => ("shop.example.test", &["blog.example.test", "shop.example.test"][..]),
+    };
+    forged_forms(framework, via, shop, attackers).await;
+}
+
+async fn forged_forms(framework: &str, via: Via, host: &str, attackers: &[&str]) {
+    let attacker = Attacker::open(via).await;
+    let victim = Visit::start_at(host, framework, via).await;
+    // The attacker is a customer, too, and knows what the shop's forms are like.
+    let mallory = victim.elsewhere().await;
+    mallory.goto("/login").await;
+    let of_login = mallory.token().await;
+    mallory.fill_in_the_login("mallory").await;
+    let own = mallory.token().await;
+
+    for from in attackers {
+        // A login as mallory, who would see from then on what the victim buys.
+        for fields in [
+            &[("user", "mallory")][..],
+            &[("user", "mallory"), ("csrf_token", &of_login)],
+            &[("user", "mallory"), ("csrf_token", &own)],
+        ] {
+            let (status, said) = attacker.lure(&victim, from, "/login", fields).await;
+            assert_eq!(status, 403, "{from}: {said}");
+            assert!(said.contains(REFUSED), "{said}");
+        }
+        let (status, _) = attacker.lure(&victim, from, "/basket", &[("item", "poison")]).await;
+        assert_eq!(status, 403, "{from}");
+        victim.goto("/").await;
+        victim.assert_nobody().await;
+        victim.assert_no_cookie().await;
+    }
+
+    victim.log_in("ann").await;
+    victim.put_into_basket("tea").await;
+    let id = victim.id().await;
+    for from in attackers {
+        for (path, field) in [
+            ("/basket", ("item", "poison")),
+            ("/login", ("user", "mallory")),
+            ("/logout", ("", "")),
+            ("/session", ("", "")),
+            ("/confirm", ("user", "ann")),
+            ("/devices/end-others", ("", "")),
+            ("/account/delete", ("", "")),
+        ] {
+            for token in [None, Some(&own)] {
+                let token = token.map(|token| ("csrf_token", token.as_str()));
+                let fields: Vec<_> = [field].into_iter().chain(token).collect();
+                let (status, said) = attacker.lure(&victim, from, path, &fields).await;
+                assert_eq!(status, 403, "{from} {path} {fields:?}: {said}");
+                assert!(said.contains(REFUSED), "{said}");
+            }
+        }
+    }
+    assert_eq!(victim.id().await, id);
+    victim.goto("/").await;
+    assert_eq!(victim.user().await.as_deref(), Some("ann"));
+    assert_eq!(victim.basket().await, ["tea"]);
+    // The shop's own are as good as ever.
+    victim.put_into_basket("honey").await;
+    assert_eq!(victim.basket().await, ["tea", "honey"]);
 }

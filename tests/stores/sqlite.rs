@@ -265,17 +265,6 @@ async fn a_senseless_row_is_corrupt_and_not_absent() {
         let error = store.replace(&key(1), Revision::from_u64(9), &record(10, None, 5)).await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Corrupt, "{column}");
     }
-    let spoil = "UPDATE typed_sessions SET key = x'01', subject = x'02'";
-    pool.execute(spoil).await.unwrap();
-    pool.execute(sqlx::query("UPDATE typed_sessions SET subject = ?1").bind(subject()))
-        .await
-        .unwrap();
-    let error = store.sessions_of(&"alice".into(), None, 9).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
-}
-
-fn subject() -> Vec<u8> {
-    typed_session::Subject::from("alice").as_bytes().to_vec()
 }
 
 #[tokio::test]

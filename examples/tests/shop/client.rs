@@ -1,11 +1,13 @@
 //! The shop as a process, and the few lines of HTTP that it takes to visit it.
 
+use std::collections::HashMap;
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,12 +18,19 @@ pub(crate) struct Shop {
     // Held, lest the shop's last words have nowhere to go.
     output: BufReader<ChildStdout>,
     pub(crate) port: u16,
+    // Of each id, for its forms.
+    tokens: Mutex<HashMap<String, String>>,
 }
 
 impl Shop {
     /// Opens a shop that keeps its log in `dir`, and its sessions where `SHOP_DATABASE_URL` says,
     /// or else in `dir` as well. It is the one on axum, or the program that `SHOP_PROGRAM` names.
     pub(crate) fn open(dir: &Path) -> Self {
+        Self::open_later(dir, Duration::ZERO)
+    }
+
+    /// The same, with a clock that is ahead.
+    pub(crate) fn open_later(dir: &Path, ahead: Duration) -> Self {
         let file = || format!("sqlite://{}?mode=rwc", dir.join("shop.db").display());
         let url = env::var("SHOP_DATABASE_URL").unwrap_or_else(|_| file());
         let log = OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
@@ -30,6 +39,8 @@ impl Shop {
         let mut process = Command::new(program)
             .env("PORT", "0")
             .env("DATABASE_URL", url)
+            .env("SECONDS_AHEAD", ahead.as_secs().to_string())
+            .env_remove("PUBLIC_URL")
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -41,7 +52,7 @@ impl Shop {
         let Some(Ok(port)) = port else {
             panic!("{line:?}: {}", fs::read_to_string(dir.join("log")).unwrap())
         };
-        Self { process, output, port }
+        Self { process, output, port, tokens: Mutex::default() }
     }
 
     /// Kills it, with whatever it is at.
@@ -61,15 +72,64 @@ impl Shop {
         rest
     }
 
-    /// Sends a form with the session `id`, if there is one.
+    /// Sends a form with the session `id`, if there is one, as the page with the form would.
     #[track_caller]
     pub(crate) fn post(&self, path: &str, id: &str, form: &[(&str, &str)]) -> Reply {
-        send(self.port, "POST", path, id, form).unwrap()
+        self.post_from(path, id, form, &[])
+    }
+
+    /// The same, with more headers.
+    #[track_caller]
+    pub(crate) fn post_from(
+        &self,
+        path: &str,
+        id: &str,
+        form: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        // Of those without a session, only a login needs one first: its page gives it.
+        if id.is_empty() && path == "/login" {
+            let page = self.send("GET", path, "", &[], headers);
+            let Some(id) = page.id() else { return page };
+            return self.post_from(path, &id, form, headers);
+        }
+        let token = self.token(id);
+        let mut fields: Vec<(&str, &str)> = token.iter().map(|token| (FIELD, &**token)).collect();
+        fields.extend(form);
+        self.send("POST", path, id, &fields, headers)
+    }
+
+    /// The token that the pages of the session `id` have in their forms, if there is such a session.
+    #[track_caller]
+    pub(crate) fn token(&self, id: &str) -> Option<String> {
+        if let Some(token) = self.tokens.lock().unwrap().get(id) {
+            return Some(token.clone());
+        }
+        if id.is_empty() {
+            return None;
+        }
+        // The form is in the page of each session, also of one that was no more than looked up.
+        let token = self.get("/", id).fields(FIELD).next().map(str::to_owned)?;
+        self.tokens.lock().unwrap().insert(id.to_owned(), token.clone());
+        Some(token)
     }
 
     #[track_caller]
     pub(crate) fn get(&self, path: &str, id: &str) -> Reply {
-        send(self.port, "GET", path, id, &[]).unwrap()
+        self.send("GET", path, id, &[], &[])
+    }
+
+    /// Sends what no page of the shop would.
+    #[track_caller]
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        id: &str,
+        form: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        send(self.port, method, path, id, form, headers).unwrap()
     }
 
     /// What `/api/session` says of the session `id`.
@@ -143,11 +203,26 @@ impl Reply {
         (!id.is_empty()).then(|| id.to_owned())
     }
 
+    /// The values of all fields or buttons of this name.
+    pub(crate) fn fields<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let name = format!(r#"name="{name}" value=""#);
+        let parts: Vec<_> = self.body.split(&name).skip(1).collect();
+        parts.into_iter().filter_map(|part| part.split('"').next())
+    }
+
+    /// Where the browser is sent.
+    pub(crate) fn location(&self) -> Option<&str> {
+        self.headers("location").next()
+    }
+
     #[track_caller]
     pub(crate) fn removes_cookie(&self) -> bool {
         self.set_cookie().is_some_and(|cookie| cookie.starts_with("session=;"))
     }
 }
+
+/// The field of a form that has its token.
+pub(crate) const FIELD: &str = "csrf_token";
 
 /// Sends one request over a connection of its own.
 pub(crate) fn send(
@@ -156,15 +231,25 @@ pub(crate) fn send(
     path: &str,
     id: &str,
     form: &[(&str, &str)],
+    headers: &[(&str, &str)],
 ) -> io::Result<Reply> {
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let form: Vec<String> =
         form.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
     let form = form.join("&");
+    // As a browser does: what has no body says nothing of one.
+    let kind = match method {
+        "POST" => format!(
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+            form.len()
+        ),
+        _ => String::new(),
+    };
     let cookie = if id.is_empty() { String::new() } else { format!("Cookie: session={id}\r\n") };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{cookie}\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-        form.len()
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         {cookie}{headers}{kind}\r\n{form}"
     );
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     // A shop that hangs fails the test instead of hanging it.
