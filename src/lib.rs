@@ -106,11 +106,10 @@
 //! | `redis` | `store::RedisStore`, for Redis, Valkey and their clusters, on a connection of redis-rs 1 |
 //! | `mongodb` | `store::MongoStore`, on a client of mongodb 3 |
 //! | `cache` | `store::Cached`: records in the process, in front of any store |
-//! | `sealed` | `IdForm::private`: ids that are encrypted in the cookie or header |
+//! | `sealed` | `SessionLayer::seal_data`: session data that no store can read; `IdForm::private`: ids that are encrypted in the cookie or header; `SessionLayer::stateless`: sessions without a store |
 //! | `cli` | the operator's command `typed-session`, with all stores that have a URL |
 //! | `tracing` | `TracingObserver`: events as `tracing` events |
 //! | `messagepack` | `Encoding::MessagePack` beside JSON |
-//! | `sealed` | `SessionLayer::seal_data`: session data that no store can read |
 //! | `testing` | `testing`: a clock to move by hand, stores that count and fail, a browser's cookie jar, the store contract as a test, histories and their checker, a TCP proxy that loses replies |
 //! | `adapter-suite` | `testing::adapter`: the stories, that is tests, that every adapter must pass, over real connections; switches `testing` on |
 //!
@@ -164,6 +163,20 @@
 //! | .. | changes data | `load`, `replace` | the same |
 //! | .. and superseded | anything | as above | never a cookie |
 //!
+//! With [`max_sessions`](SessionLayer::max_sessions), which is off by default, a login needs a seat. Nothing
+//! else costs more than without it:
+//!
+//! | the handler | store calls before the session is stored |
+//! | --- | --- |
+//! | logs somebody in, and there is a seat | `load` of the seats, `sessions_of`, `load` of each session without a seat, `replace` of the seats; `insert` the first time |
+//! | .. and all seats are taken | also `load` of each session that has one, and `replace` of the one that is ended for it |
+//! | .. and another login takes a seat meanwhile | the same again |
+//!
+//! A session that is [`stateless`](manual::stateless) costs no store call at all; each change, and each touch, is a
+//! new cookie. With a time for each user (`NotBefore`) that is asked for, once a request, if the session has
+//! a subject. Before the visitor agrees, where [consent is required](SessionLayer::require_consent), a change
+//! costs nothing and leaves nothing. [`Session::check`] is a `load`, and a [`Watcher`] one in each interval.
+//!
 //! With [timed rotation](SessionLayer::rotation), which is off by default, and of sessions with a
 //! subject alone:
 //!
@@ -177,6 +190,9 @@
 //!
 //! | word | meaning |
 //! | --- | --- |
+//! | guard | an argument that keeps a handler from who is not logged in, [`Guard`] |
+//! | seat | the right of a login to be one of so many, [`SessionLayer::max_sessions`] |
+//! | sealed | encrypted: data in a store under a key that comes with the request, a session without a store under a key of the ring |
 //! | id | the secret that the client holds, [`SessionId`]. It is never stored, logged or printed |
 //! | form | how the id is written there: as it is, signed or encrypted, [`IdForm`] |
 //! | transport | how the id travels: the cookie, or a header in its place, [`Transport`] |
@@ -194,10 +210,13 @@
 //! # What it does not do
 //!
 //! No task of its own: expired records are removed when
-//! [`SessionLayer::sweep`] or [`sweep_every`](SessionLayer::sweep_every) runs. Stored data is not
+//! [`SessionLayer::sweep`] or [`sweep_every`](SessionLayer::sweep_every) runs, and sockets learn of
+//! ends elsewhere while [`Watch::check_every`] does. Stored data is not
 //! encrypted unless it is asked for, and then it is not protected from those who write to the store
 //! under an id of their own. A session that lives in its cookie alone cannot be ended; with a time
-//! for each user, all of one user can. `SECURITY.md` has the threats one by one.
+//! for each user, all of one user can. It checks no password, and blocks nobody who guesses. Tokens
+//! are checked where a handler checks them, and the [check of the origin](csrf::OriginCheck) leaves a `GET`
+//! alone. `SECURITY.md` has the threats one by one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 

@@ -20,9 +20,11 @@
 //! - What a handler has changed is stored when its response is there, whatever its status is, and
 //!   before the response's head leaves. If it cannot be stored, the response is replaced by one of
 //!   the error's [`status`](crate::Error::status) with a sentence; so what is to look otherwise is
-//!   for middleware around the layer.
+//!   for middleware around the layer. It carries the session's headers all the same, and
+//!   `Cache-Control: no-store`.
 //! - A request that another site has caused is a 403, and its handler is not called
-//!   ([`OriginCheck`](crate::csrf::OriginCheck)).
+//!   ([`OriginCheck`](crate::csrf::OriginCheck)). So it is on every route that the layer is around, where
+//!   ids are in cookies, whether the handler takes the session or not.
 //! - A handler that panics stores nothing but what it had committed by itself.
 //! - [`Guard<T, R>`](crate::Guard) is an argument like [`Session<T>`](crate::Session): the handler is
 //!   run for those alone who meet its requirement. Whom it refuses gets the same answer everywhere,

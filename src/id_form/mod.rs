@@ -122,6 +122,22 @@ impl IdForm {
         self
     }
 
+    /// Says how ids are written, for people.
+    pub(crate) const fn in_words(&self) -> &'static str {
+        match &self.writes {
+            Writing::Unsigned => "as it is",
+            Writing::Signed(_) => "signed",
+            #[cfg(feature = "sealed")]
+            Writing::Private(_) => "encrypted",
+        }
+    }
+
+    /// Tells whether ids that no key vouches for are looked up.
+    pub(crate) fn reads_unsigned(&self) -> bool {
+        let mut read = std::iter::once(&self.writes).chain(&self.also_reads);
+        read.any(|form| matches!(form, Writing::Unsigned))
+    }
+
     /// Reads what a request carries in the place of an id.
     pub(crate) fn read(&self, text: &[u8], scope: Scope<'_>) -> Read {
         let mut unverified = match self.writes.read(text, scope) {

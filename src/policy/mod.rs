@@ -71,6 +71,10 @@ pub(crate) struct Declared {
     pub(crate) own_entropy: bool,
     /// Somebody watches.
     pub(crate) is_observed: bool,
+    /// Sessions live in the clients' cookies alone.
+    pub(crate) is_stateless: bool,
+    /// For these it is asked from when on the logins of a user count.
+    pub(crate) asks_not_before: bool,
     /// By clause.
     reasons: BTreeMap<&'static str, Cow<'static, str>>,
 }

@@ -2,9 +2,11 @@
 
 use super::document::text_of;
 use super::{Declared, Level};
+use crate::client::{OnClientChange, Peer};
 use crate::cookie::{CookiePolicy, SameSite};
 use crate::lifecycle::{Policy, Reuse};
 use crate::lifetime::{CookieLifetime, Lifetime};
+use crate::sealed::accepts_unsealed;
 use crate::seats::{Limit, OnLimit};
 
 /// What there is to look at.
@@ -134,6 +136,86 @@ pub(super) const SETTINGS: &[Setting] = &[
         rules: &[],
     },
     Setting {
+        name: "a session is kept",
+        value: |facts| {
+            match (facts.declared.is_stateless, facts.declared.asks_not_before) {
+                (false, _) => "in a store",
+                (true, false) => "by the client alone",
+                (true, true) => {
+                    "by the client alone; the logins of a user count from a time on that the application keeps"
+                }
+            }
+            .into()
+        },
+        why: |facts| {
+            if facts.declared.is_stateless {
+                "ASVS 7.4.1: to set that time ends all sessions of a user"
+            } else {
+                "ASVS 7.4.1: what has ended there is over for every copy of its id"
+            }
+        },
+        rules: &[Rule {
+            clause: "7.4.1",
+            level: Level::L1,
+            excuse: Excuse::AReason,
+            broken: |facts| {
+                (facts.declared.is_stateless && !facts.declared.asks_not_before).then(|| {
+                    "a copy of a session that the user has ended is good until its limits".into()
+                })
+            },
+            remedy: "set `SessionLayer::not_before`, or use a store",
+        }],
+    },
+    Setting {
+        name: "what a session holds is",
+        value: |facts| {
+            let is_sealed = facts.policy.sealing.is_some();
+            match (facts.declared.is_stateless, is_sealed, accepts_unsealed(facts.policy.sealing)) {
+                (true, _, _) => "encrypted, by a key of the application's",
+                (false, false, _) => "readable in the store",
+                (false, true, false) => "encrypted in the store, by a key that only its id gives",
+                (false, true, true) => {
+                    "encrypted in the store, by a key that only its id gives; what is there in clear is read, too"
+                }
+            }
+            .into()
+        },
+        why: |facts| {
+            if facts.declared.is_stateless {
+                "its holder is not to read or change it"
+            } else if facts.policy.sealing.is_some() {
+                "a copy of the store shows no data; times, the hash of the user and lengths it does"
+            } else {
+                "a copy of the store shows the data, and no id"
+            }
+        },
+        rules: &[],
+    },
+    Setting {
+        name: "what is known of the client",
+        value: |facts| match &facts.policy.client {
+            None => "nothing".into(),
+            Some(client) => format!(
+                "the `User-Agent` of the login{}; {}",
+                match client.peer {
+                    Peer::Kept => " and the address",
+                    Peer::Ignored => ", and the address if a handler says it",
+                },
+                match client.on_change {
+                    OnClientChange::Report => "another client is reported",
+                    OnClientChange::DemandAuthentication => {
+                        "another client is reported, and is to authenticate anew"
+                    }
+                }
+            ),
+        },
+        why: |facts| match facts.policy.client {
+            None => "it is personal data",
+            Some(_) => "users know their sessions by it",
+        },
+        rules: &[],
+    },
+    Setting {
         name: "the id travels in",
         value: |facts| match facts.cookie() {
             Some(_) => "a cookie".into(),
@@ -240,6 +322,27 @@ pub(super) const SETTINGS: &[Setting] = &[
             },
             remedy: "leave out `dangerous_entropy`; test the layer of production, not one with the source of the tests",
         }],
+    },
+    Setting {
+        name: "an id is written",
+        value: |facts| {
+            let form = &facts.policy.id_form;
+            if facts.declared.is_stateless {
+                "as a part of the session, encrypted".into()
+            } else if form.in_words() != "as it is" && form.reads_unsigned() {
+                format!("{}; as it is, it is accepted, too", form.in_words())
+            } else {
+                form.in_words().into()
+            }
+        },
+        why: |facts| {
+            if facts.declared.is_stateless || !facts.policy.id_form.reads_unsigned() {
+                "ASVS 9.1.1: what no key vouches for is not used"
+            } else {
+                "ASVS 7.2.1: it is checked by what the store has, and it cannot be guessed"
+            }
+        },
+        rules: &[],
     },
     Setting {
         name: "the id changes",

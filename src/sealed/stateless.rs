@@ -124,7 +124,9 @@ impl<T: SessionData> SessionLayer<T, Stateless> {
     /// is good for, and for what not.
     #[must_use]
     pub fn stateless(keys: KeyRing) -> Self {
-        Self::of(Stateless { keys, not_before: None })
+        let mut layer = Self::of(Stateless { keys, not_before: None });
+        layer.settings().declared.is_stateless = true;
+        layer
     }
 
     /// Asks, for each session with a subject that a request shows, from when on that subject's
@@ -139,6 +141,7 @@ impl<T: SessionData> SessionLayer<T, Stateless> {
         let settings = self.settings();
         let keys = settings.store.keys.clone();
         settings.store = Arc::new(Stateless { keys, not_before: Some(Arc::new(check)) });
+        settings.declared.asks_not_before = true;
         self
     }
 }

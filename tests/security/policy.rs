@@ -6,11 +6,12 @@ use std::time::Duration;
 use typed_session::cookie::{Attributes, CookiePolicy, SameSite};
 use typed_session::csrf::OriginCheck;
 use typed_session::policy::Level;
-use typed_session::store::MemoryStore;
+use typed_session::store::{self, MemoryStore};
 use typed_session::testing::{SeededEntropy, assert_asvs};
 use typed_session::{
-    ClearSiteData, CookieLifetime, Lifetime, OnLimit, Reuse, Rotation, SessionLayer, SystemEntropy,
-    Transport,
+    ClearSiteData, ClientPolicy, CookieLifetime, IdForm, KeyRing, Lifetime, NotBefore,
+    OnClientChange, OnLimit, Reuse, Rotation, SessionLayer, Stateless, Subject, SystemEntropy,
+    Timestamp, Transport, Unsealed,
 };
 
 use crate::world::{DAY, Events, HOUR, MINUTE, Shop};
@@ -96,6 +97,54 @@ fn asvs_7_1_2_the_rule_for_parallel_sessions_is_written_down() {
     assert!(text.contains(line), "{text}");
 }
 
+fn keys() -> KeyRing {
+    let text = "5c0b3a4f2c6d18e09f7a6b5c4d3e2f10f1e2d3c4b5a69788796a5b4c3d2e1f00";
+    KeyRing::from_text(text).unwrap()
+}
+
+struct Never;
+
+impl NotBefore for Never {
+    async fn not_before(&self, _: &Subject) -> store::Result<Option<Timestamp>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn asvs_7_4_1_without_a_time_for_each_user_stateless_sessions_deviate() {
+    let found = |layer: &SessionLayer<Shop, Stateless>| {
+        layer.audit().against(Level::L1).any(|found| found.clause() == "7.4.1")
+    };
+    let layer = SessionLayer::<Shop, _>::stateless(keys());
+    assert!(found(&layer));
+    let text = layer.audit().to_markdown();
+    assert!(text.contains("| a session is kept | by the client alone | **no reason"), "{text}");
+    assert!(!found(&layer.clone().because("7.4.1", "a theme is all there is")));
+    let layer = layer.not_before(Never);
+    assert!(!found(&layer));
+    assert!(layer.audit().to_markdown().contains("the logins of a user count from a time on"));
+    assert!(!against(&good()).contains(&"7.4.1"));
+}
+
+#[test]
+fn the_form_of_ids_the_clients_and_the_data_at_rest_are_written_down() {
+    for (layer, line) in [
+        (layer(), "| what a session holds is | readable in the store |"),
+        (layer(), "| what is known of the client | nothing |"),
+        (layer(), "| an id is written | as it is |"),
+        (layer().seal_data(Unsealed::Accept), "; what is there in clear is read, too |"),
+        (
+            layer().client_info(ClientPolicy::default()),
+            "if a handler says it; another client is reported |",
+        ),
+        (layer().sign_ids(keys()), "| an id is written | signed | ASVS 9.1.1"),
+        (layer().id_form(IdForm::private(keys())), "| an id is written | encrypted |"),
+    ] {
+        let text = layer.audit().to_markdown();
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
 #[test]
 fn asvs_7_1_3_lifetimes_in_a_federation_are_written_down() {
     let silent = good().audit().to_markdown();
@@ -178,6 +227,11 @@ fn the_document_is_kept_as_it_was() {
         .clear_site_data(ClearSiteData::CacheAndStorage)
         .check_origin(OriginCheck::new().trust("https://www.shop.example").unwrap())
         .require_consent()
+        .seal_data(Unsealed::Refuse)
+        .client_info(
+            ClientPolicy::default().peer_address().on_change(OnClientChange::DemandAuthentication),
+        )
+        .id_form(IdForm::signed(keys()).also_accept(IdForm::unsigned()))
         .because("7.1.1", "customers come back every few days and buy on account")
         .because("7.3.2", "the same; payment asks for the password again")
         .because("7.1.3", "Users log in here alone.")

@@ -35,6 +35,10 @@
 //! locator                   537.9    -0.35    -2.0   99 %
 //! ```
 //!
+//! So this run found no difference where there must be none. Earlier forms of the program did, of
+//! some 0.1 ns and of the locator: it had one id for each class then, and their bytes, which were always the
+//! same, made the difference by themselves. So now many ids stand for each class.
+//!
 //! The controls must be found out; the last says that a leak of some nanoseconds is seen in the
 //! noise of a whole request.
 //!

@@ -24,8 +24,24 @@
 //!   [`CookiePolicy::removal`](crate::cookie::CookiePolicy::removal) writes it.
 //! - **There are two limits, always.** An hour without use and 24 hours in all is likely shorter than what you
 //!   had: see [`staying_signed_in`](super::staying_signed_in).
+//! - **Requests that other sites have caused are refused,** with a 403, where they may change something. If one is
+//!   meant, such as a sign-in that answers by `form_post`, trust its origin: see
+//!   [`cross_site_requests`](super::cross_site_requests).
 //! - **A failure is an answer.** A change that could not be stored is a 409 or a 503 and never a success, and an
 //!   outage is a 503 and never a logout. Pages that post by script should know 409.
+
+//!
+//! # What stood beside it
+//!
+//! | you had, in another crate or by hand | here |
+//! | --- | --- |
+//! | tokens against forged requests (CSRF), often in a second cookie | on by default: [`csrf::OriginCheck`](crate::csrf::OriginCheck). Tokens: [`Session::csrf_token`](crate::Session::csrf_token), bound to the session, without a cookie of their own |
+//! | messages for the next page (flash) | a field of the data: [`flash::Flash`](crate::flash::Flash), kept until shown |
+//! | signed cookies | not needed: an id is 256 random bits. To have made-up ones cost no store call: [`SessionLayer::sign_ids`](crate::SessionLayer::sign_ids) |
+//! | private, that is encrypted, cookies | `IdForm::private` for the id; for data, `SessionLayer::seal_data` |
+//! | sessions that are in their cookie | `SessionLayer::stateless`; read first what it cannot do |
+//! | "login required" | [`Authenticated`](crate::Authenticated) and [`SessionLayer::login_page`](crate::SessionLayer::login_page) |
+//! | sessions that are bound to an address or a browser | [`SessionLayer::client_info`](crate::SessionLayer::client_info), which reports, or asks for a new login, and ends nothing |
 
 #[doc = include_str!("from_tower_sessions.md")]
 pub mod from_tower_sessions {}
