@@ -1,26 +1,23 @@
 //! The handle that a handler holds.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::candidates::Candidates;
+pub(crate) use self::inner::{BoxFuture, Driven, Driver, Inner, Job, World};
 use crate::client::ClientInfo;
 use crate::csrf;
 use crate::data::SessionData;
 use crate::effects::Effects;
-use crate::entropy::Entropy;
 use crate::error::{Error, Rejection};
-use crate::event::{self, Event, Observer};
+use crate::event::{self, Event};
 use crate::id::SessionKey;
-use crate::lifecycle::{Machine, Policy, Proof, Rotate, Standing};
+use crate::lifecycle::{Proof, Rotate, Standing};
 use crate::lifetime::Lifetime;
-use crate::sealed::Slot;
-use crate::time::{Clock, Timestamp};
+use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};
+
+mod inner;
 
 /// A request's session: the typed data, and what can be done with it.
 ///
@@ -50,139 +47,6 @@ pub struct Session<T>(pub(crate) Arc<Inner<T>>);
 /// An adapter puts it where handlers find it, and its extractor loads it. Until
 /// then it has cost no store call.
 pub struct PendingSession<T>(pub(crate) Arc<Inner<T>>);
-
-pub(crate) struct Inner<T> {
-    machine: Mutex<Machine<T>>,
-    /// Loads, commits and whole transactions of one request take turns.
-    pub(crate) turn: futures_util::lock::Mutex<()>,
-    /// The thread that runs a closure on the data, or 0.
-    closure_on: AtomicUsize,
-    /// A panic has dropped a handle, and the state does not know yet.
-    panicked: AtomicBool,
-    pub(crate) arrived: Timestamp,
-    /// The browser goes to the page that answers, so that another page may take its place.
-    pub(crate) navigates: bool,
-    /// What the request brought of what a store would keep.
-    pub(crate) slot: Slot,
-    driver: Arc<dyn Driver<T>>,
-}
-
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The layer, as a session sees it: without its store's type.
-pub(crate) trait Driver<T>: Send + Sync {
-    /// Does the job. It is the caller's [`turn`](Inner::turn).
-    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
-
-    /// Judges the session by what the store has now. It is the caller's turn.
-    fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>>;
-
-    /// What the layer was told of the world, for what needs no store.
-    fn world(&self) -> World<'_>;
-
-    /// Loads the session at once, if there is nothing to ask the store, and tells
-    /// whether it is loaded.
-    fn load_now(&self, inner: &Inner<T>) -> bool;
-}
-
-/// Where a session lives, but for the store.
-#[allow(dead_code, reason = "for what is built on sessions")]
-#[derive(Clone, Copy)]
-pub(crate) struct World<'a> {
-    pub(crate) policy: &'a Policy,
-    pub(crate) clock: &'a dyn Clock,
-    pub(crate) entropy: &'a dyn Entropy,
-    pub(crate) observer: &'a dyn Observer,
-}
-
-/// What the store is needed for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Job {
-    Load,
-    /// A commit that the handler asks for.
-    Commit,
-    /// The one at the end of the request.
-    Finish,
-    /// Try what a transaction has staged; for the first time or again.
-    Attempt {
-        first: bool,
-    },
-}
-
-/// What came of a job.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Driven {
-    Done,
-    /// The transaction met newer data.
-    Again,
-}
-
-impl<T> Inner<T> {
-    pub(crate) fn new(
-        candidates: Candidates,
-        slot: Slot,
-        client: Option<ClientInfo>,
-        arrived: Timestamp,
-        navigates: bool,
-        driver: Arc<dyn Driver<T>>,
-    ) -> Self
-    where
-        T: SessionData,
-    {
-        Self {
-            machine: Mutex::new(Machine::new(candidates, client)),
-            turn: futures_util::lock::Mutex::new(()),
-            closure_on: AtomicUsize::new(0),
-            panicked: AtomicBool::new(false),
-            arrived,
-            navigates,
-            slot,
-            driver,
-        }
-    }
-
-    /// Locks the state for a moment; never across an `await`.
-    pub(crate) fn machine(&self) -> MutexGuard<'_, Machine<T>> {
-        assert!(
-            self.closure_on.load(Ordering::Relaxed) != this_thread(),
-            "a session was used inside one of its own closures: take what is needed out of it first"
-        );
-        // A panic in a closure poisons the lock; whether it tore the data apart, the
-        // machine knows.
-        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.panicked.load(Ordering::Relaxed) {
-            self.panicked.store(false, Ordering::Relaxed);
-            machine.tear();
-        }
-        machine
-    }
-
-    pub(crate) fn policy(&self) -> &Policy {
-        self.driver.world().policy
-    }
-
-    /// Runs a closure of the user's under the lock.
-    fn closure<R>(&self, f: impl FnOnce(&mut Machine<T>) -> R) -> R {
-        struct Leave<'a>(&'a AtomicUsize);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                self.0.store(0, Ordering::Relaxed);
-            }
-        }
-
-        let mut machine = self.machine();
-        self.closure_on.store(this_thread(), Ordering::Relaxed);
-        // Dropped before the lock is, also in a panic.
-        let _leave = Leave(&self.closure_on);
-        f(&mut machine)
-    }
-}
-
-/// A number of this thread; not 0.
-fn this_thread() -> usize {
-    thread_local!(static HERE: u8 = const { 0 });
-    HERE.with(|here| std::ptr::from_ref(here).addr())
-}
 
 impl<T: SessionData> PendingSession<T> {
     /// What an adapter's extractor does with what it has found among the request's extensions: if
@@ -283,8 +147,8 @@ impl<T: SessionData> Session<T> {
     /// # Errors
     ///
     /// That the change was not stored: the store failed, the session was ended
-    /// or superseded meanwhile, there is [no consent](Error::NoConsent) to store one, or other requests were quicker hundreds of times
-    /// in a row.
+    /// or superseded meanwhile, there is [no consent](Error::NoConsent) to store one, or other requests were
+    /// quicker hundreds of times in a row.
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         // Held throughout, lest two clones of this session both start from one copy.
         let _turn = self.0.turn.lock().await;
@@ -626,9 +490,8 @@ pub struct Times {
 /// would be stored as if it had come to its end.
 impl<T> Drop for Session<T> {
     fn drop(&mut self) {
-        // Without the lock, which the panic may hold.
         if std::thread::panicking() {
-            self.0.panicked.store(true, Ordering::Relaxed);
+            self.0.panics();
         }
     }
 }
