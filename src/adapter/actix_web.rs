@@ -69,7 +69,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let exchange = self.layer.receive(&Head(&request));
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             let response = request.into_response(rejection.error_response());
             return Box::pin(ready(Ok(response)));
         }

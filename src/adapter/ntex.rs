@@ -68,7 +68,7 @@ where
         ctx: Ctx<'_, Self, St>,
     ) -> Result<WebResponse, Self::Error> {
         let exchange = self.layer.receive(&Head(&request));
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             let response = answer(rejection);
             return Ok(request.into_response(response));
         }

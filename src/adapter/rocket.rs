@@ -75,7 +75,7 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
             false => request.host().map(ToString::to_string),
         };
         let exchange = self.receive(&Head { request, jar, host });
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             *slot(request) = Some(Refused(Answer::of(rejection)));
             request.set_method(Method::Trace);
         }

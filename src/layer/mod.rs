@@ -117,7 +117,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
 
     /// Opens a request's session, by what an adapter shows of the request.
     ///
-    /// It costs no store call. If the exchange is [refused](Exchange::refused), no handler may be
+    /// It costs no store call. If the exchange is [rejected](Exchange::rejection), no handler may be
     /// called: another site has caused the request, by the [`OriginCheck`](crate::csrf::OriginCheck).
     pub fn receive(&self, request: &impl RequestHead) -> Exchange<T, S> {
         let navigates = self.shared.policy.pages.are_any() && navigates(request);
@@ -134,8 +134,8 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         if policy.transport.is_ambient()
             && let Err(why) = policy.origin_check.judge(request)
         {
-            self.event(&Event::Refused { why });
-            exchange.refused = Some(Rejection::CrossOrigin(why));
+            self.event(&Event::CrossOrigin { why });
+            exchange.rejection = Some(Rejection::CrossOrigin(why));
         }
         exchange
     }
@@ -190,7 +190,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
         let arrived = self.shared.clock.now();
         let inner = Inner::new(candidates, slot, client, arrived, navigates, driver);
-        Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), refused: None }
+        Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), rejection: None }
     }
 }
 

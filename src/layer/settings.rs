@@ -174,7 +174,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Sets which origins may cause requests that change something: by default the site itself.
     ///
     /// All others are answered by a 403, whether their handler takes the session or not, cost no store
-    /// call, and are an [`Event::Refused`](crate::Event::Refused). It is so for ids in a cookie alone: no browser adds
+    /// call, and are an [`Event::CrossOrigin`](crate::Event::CrossOrigin). It is so for ids in a cookie alone: no browser adds
     /// another header by itself.
     #[must_use]
     pub fn check_origin(mut self, check: OriginCheck) -> Self {
