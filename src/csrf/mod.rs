@@ -17,4 +17,5 @@ pub(crate) use self::token::is_good;
 pub use self::token::{FIELD, HEADER, Token, find};
 
 mod origin;
+mod session;
 mod token;

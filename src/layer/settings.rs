@@ -174,8 +174,8 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Sets which origins may cause requests that change something: by default the site itself.
     ///
     /// All others are answered by a 403, whether their handler takes the session or not, cost no store
-    /// call, and are an [`Event::CrossOrigin`](crate::Event::CrossOrigin). It is so for ids in a cookie alone: no browser adds
-    /// another header by itself.
+    /// call, and are an [`Event::CrossOrigin`](crate::Event::CrossOrigin). It is so for ids in a
+    /// cookie alone: no browser adds another header by itself.
     #[must_use]
     pub fn check_origin(mut self, check: OriginCheck) -> Self {
         self.policy().origin_check = check;
@@ -186,8 +186,9 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// before a handler has called [`Session::give_consent`](crate::Session::give_consent).
     ///
     /// For those who may set no cookie before consent. Until then handlers read and change data as
-    /// ever; when the request ends it is dropped, which is an [`Event::Withheld`](crate::Event::Withheld) and no error. What
-    /// must not be dropped is refused instead, with [`Error::NoConsent`](crate::Error::NoConsent):
+    /// ever; when the request ends it is dropped, which is an
+    /// [`Event::Withheld`](crate::Event::Withheld) and no error. What must not be dropped is refused
+    /// instead, with [`Error::NoConsent`](crate::Error::NoConsent):
     ///
     /// | without consent | what comes of it |
     /// | --- | --- |

@@ -28,7 +28,7 @@ pub(crate) struct Inner<T> {
     pub(crate) navigates: bool,
     /// What the request brought of what a store would keep.
     pub(crate) slot: Slot,
-    pub(super) driver: Arc<dyn Driver<T>>,
+    pub(crate) driver: Arc<dyn Driver<T>>,
 }
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

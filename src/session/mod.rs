@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use self::inner::{BoxFuture, Driven, Driver, Inner, Job, World};
-use crate::client::ClientInfo;
-use crate::csrf;
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::error::{Error, Rejection};
-use crate::event::{self, Event};
+use crate::event;
 use crate::id::SessionKey;
 use crate::lifecycle::{Proof, Rotate, Standing};
 use crate::lifetime::Lifetime;
@@ -147,8 +145,8 @@ impl<T: SessionData> Session<T> {
     /// # Errors
     ///
     /// That the change was not stored: the store failed, the session was ended
-    /// or superseded meanwhile, there is [no consent](Error::NoConsent) to store one, or other requests were
-    /// quicker hundreds of times in a row.
+    /// or superseded meanwhile, there is [no consent](Error::NoConsent) to store
+    /// one, or other requests were quicker hundreds of times in a row.
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         // Held throughout, lest two clones of this session both start from one copy.
         let _turn = self.0.turn.lock().await;
@@ -210,55 +208,6 @@ impl<T: SessionData> Session<T> {
         self.0.machine().establish();
     }
 
-    /// Returns a new token for the forms of this session, and creates the session at the commit if
-    /// there is none.
-    ///
-    /// See [`csrf::Token`] for how long it is good. If what was changed gives the session another
-    /// id, a login for example, it is committed first.
-    ///
-    /// # Errors
-    ///
-    /// That there is no randomness, or that what was changed was not stored.
-    pub async fn csrf_token(&self) -> Result<csrf::Token, Error> {
-        let _turn = self.0.turn.lock().await;
-        if self.0.machine().changes_id() {
-            self.0.driver.drive(&self.0, Job::Commit).await?;
-        }
-        Ok(self.0.machine().csrf_token(self.0.driver.world().entropy)?)
-    }
-
-    /// Checks the token that a request carries, in the field of a form or in a header.
-    ///
-    /// ```
-    /// # use typed_session::{Rejection, Session, SessionData, csrf};
-    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
-    /// # struct Shop { basket: Vec<String> }
-    /// # impl SessionData for Shop {}
-    /// fn buy(session: &Session<Shop>, form: &[u8]) -> Result<(), Rejection> {
-    ///     session.verify_csrf(csrf::find(form).unwrap_or_default())?;
-    ///     session.update(|shop| shop.basket.push("tea".to_owned()));
-    ///     Ok(())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection::CsrfToken`], which is a 403: it is no token, or one of another session, of
-    /// before a login, of before a logout.
-    ///
-    /// # Security
-    ///
-    /// Check it before anything is changed, with every request that changes something: no layer does
-    /// it. In constant time (OWASP ASVS 5.0, 3.5.1).
-    pub fn verify_csrf(&self, token: impl AsRef<[u8]>) -> Result<(), Rejection> {
-        if self.0.machine().has_csrf_token(token.as_ref()) {
-            return Ok(());
-        }
-        let key = self.key();
-        self.0.driver.world().observer.event(&Event::ForgedToken { key });
-        Err(Rejection::CsrfToken)
-    }
-
     /// Notes that the user allows to be remembered, and creates the session at the commit.
     ///
     /// It is for layers that [require consent](crate::SessionLayer::require_consent), and is kept
@@ -296,55 +245,6 @@ impl<T: SessionData> Session<T> {
     /// leaves the session, it goes back to the layer's lifetime.
     pub fn set_lifetime(&self, lifetime: Lifetime) {
         self.0.machine().set_lifetime(lifetime);
-    }
-
-    /// Says who makes this request, as the application knows it better than the layer: with an
-    /// address that its proxy has written, say.
-    ///
-    /// Nothing of it is kept, or compared, unless the layer's
-    /// [`client_info`](crate::SessionLayer::client_info) is set. It is recorded when the session
-    /// is created, at a login and at [`reauthenticate`](Self::reauthenticate).
-    ///
-    /// ```
-    /// # use std::net::IpAddr;
-    /// # use typed_session::{ClientInfo, Session, SessionData};
-    /// # fn at<T: SessionData>(session: &Session<T>, user_agent: &str, trusted: IpAddr) {
-    /// session.set_client(ClientInfo::new(user_agent).at(trusted));
-    /// # }
-    /// ```
-    pub fn set_client(&self, client: ClientInfo) {
-        let World { policy, observer, .. } = self.0.driver.world();
-        self.0.machine().set_client(client, policy, observer);
-    }
-
-    /// Returns who logged in or, before that, created the session; as far as it is kept.
-    #[must_use]
-    pub fn client(&self) -> Option<ClientInfo> {
-        self.0.machine().client().cloned()
-    }
-
-    /// Tells whether this request comes from another client than the one that
-    /// [logged in](Self::client). Numbers in a `User-Agent` make no difference.
-    ///
-    /// "No" where one of the two is not known, and after the commit of a new login.
-    ///
-    /// # Security
-    ///
-    /// A hint, and never the only defence: see [`OnClientChange`](crate::OnClientChange).
-    #[must_use]
-    pub fn client_changed(&self) -> bool {
-        self.0.machine().client_changed(self.0.driver.world().policy)
-    }
-
-    /// Tells whether the user must log in or [reauthenticate](Self::reauthenticate) before what
-    /// asks for fresh authentication, whenever they did so last.
-    ///
-    /// That is so with
-    /// [`OnClientChange::DemandAuthentication`](crate::OnClientChange::DemandAuthentication),
-    /// while the [client is another one](Self::client_changed).
-    #[must_use]
-    pub fn authentication_demanded(&self) -> bool {
-        self.0.machine().authentication_demanded(self.0.driver.world().policy)
     }
 
     /// Stores what was changed, now.
