@@ -1,7 +1,7 @@
 //! What can go wrong with a request's session.
 
 use crate::codec::EncodeError;
-use crate::csrf::Refusal;
+use crate::csrf::CrossOrigin;
 use crate::effects::Header;
 use crate::entropy::EntropyError;
 use crate::refusal::Refused;
@@ -119,7 +119,7 @@ pub enum Rejection {
     /// Another site has caused the request, and [`OriginCheck`](crate::csrf::OriginCheck) does not
     /// trust it.
     #[error("a request of another site was refused, {0}; see `SessionLayer::check_origin`")]
-    CrossOrigin(Refusal),
+    CrossOrigin(CrossOrigin),
     /// The request's [token](crate::csrf::Token) is missing or none of this session's.
     #[error("the request's token is none of this session's")]
     CsrfToken,

@@ -20,7 +20,7 @@ use crate::store::Backend;
 pub struct Exchange<T, S> {
     pub(crate) inner: Arc<Inner<T>>,
     pub(crate) shared: Arc<Shared<T, S>>,
-    pub(crate) refused: Option<Rejection>,
+    pub(crate) rejection: Option<Rejection>,
 }
 
 /// What a response must carry, and whether it may be sent as it is.
@@ -42,8 +42,8 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
     /// handler. So it is if another site has caused the request, see
     /// [`OriginCheck`](crate::csrf::OriginCheck).
     #[must_use]
-    pub const fn refused(&self) -> Option<&Rejection> {
-        self.refused.as_ref()
+    pub const fn rejection(&self) -> Option<&Rejection> {
+        self.rejection.as_ref()
     }
 
     /// Returns the session for handlers to load if they want it.

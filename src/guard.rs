@@ -223,13 +223,8 @@ impl<T: SessionData> Session<T> {
     #[must_use]
     pub fn refuse(&self, why: Refusal) -> Rejection {
         let policy = self.0.policy();
-        let pages = &policy.pages;
-        let page = match why {
-            Refusal::NotLoggedIn => pages.login.as_ref(),
-            Refusal::Stale { .. } => pages.reauthentication.as_ref().or(pages.login.as_ref()),
-            Refusal::Forbidden => None,
-        };
-        let location = page.filter(|_| self.0.navigates && policy.transport.is_cookie()).cloned();
+        let may_be_sent = self.0.navigates && policy.transport.is_cookie();
+        let location = policy.pages.of(why).filter(|_| may_be_sent).cloned();
         let challenge = match location {
             None if policy.transport.is_bearer() => challenge(why, self.verdict()),
             _ => None,

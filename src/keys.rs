@@ -187,12 +187,6 @@ impl KeyRing {
         self.keys.iter().map(Key::id)
     }
 
-    /// The key that signs and encrypts.
-    #[allow(dead_code, reason = "for what is sealed")]
-    pub(crate) fn newest(&self) -> &Key {
-        &self.keys[0]
-    }
-
     /// The key of this id, if it is in the ring.
     pub(crate) fn find(&self, id: KeyId) -> Option<&Key> {
         // Not in constant time: ids are no secrets.
@@ -235,11 +229,6 @@ impl KeyId {
     /// Two keys of a ring have the same one by chance once in 2^48 times, and then the ring says
     /// so. With 6 bytes it also takes a whole number of characters.
     pub(crate) const LEN: usize = 6;
-
-    #[allow(dead_code, reason = "for what is sealed")]
-    pub(crate) const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        Self(bytes)
-    }
 
     pub(crate) const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0

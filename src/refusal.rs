@@ -71,3 +71,42 @@ impl Refused {
         [location, challenge].into_iter().flatten()
     }
 }
+
+/// Where browsers are sent that may not go on, if anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pages {
+    pub(crate) login: Option<Arc<str>>,
+    pub(crate) reauthentication: Option<Arc<str>>,
+}
+
+impl Pages {
+    pub(crate) const fn are_any(&self) -> bool {
+        self.login.is_some() || self.reauthentication.is_some()
+    }
+
+    /// The page for who lacks this.
+    pub(crate) const fn of(&self, why: Refusal) -> Option<&Arc<str>> {
+        match (why, &self.reauthentication) {
+            (Refusal::Stale { .. }, Some(page)) => Some(page),
+            (Refusal::Stale { .. } | Refusal::NotLoggedIn, _) => self.login.as_ref(),
+            (Refusal::Forbidden, _) => None,
+        }
+    }
+}
+
+/// Percent-encodes what no URL may hold (RFC 3986, section 2), so that a header can hold it.
+pub(crate) fn in_url(page: &str) -> Arc<str> {
+    let mut url = String::with_capacity(page.len());
+    for byte in page.bytes() {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | ..=0x20 | 0x7f.. => {
+                url.push('%');
+                url.extend([byte >> 4, byte & 0xf].map(|half| char::from(HEX[usize::from(half)])));
+            }
+            _ => url.push(char::from(byte)),
+        }
+    }
+    url.into()
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";

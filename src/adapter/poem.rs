@@ -68,7 +68,7 @@ impl<T: SessionData, S: Backend, E: Endpoint> Endpoint for SessionEndpoint<T, S,
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
         let exchange = self.layer.receive(&Head { method, uri, headers, peer });
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             return Ok(rejection.as_response());
         }
         request.extensions_mut().insert(exchange.pending());

@@ -57,7 +57,7 @@ impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let peer = request.remote_addr().ip();
         let exchange = self.receive(&Head { method, uri, headers, peer });
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             answer(rejection, response);
             ctrl.skip_rest();
             return;

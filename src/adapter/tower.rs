@@ -84,7 +84,7 @@ where
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let exchange = self.layer.receive(&Head { method, uri, headers, peer: None });
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             let response = Response::from(rejection);
             return SessionFuture { state: State::Refused { response: Some(response) } };
         }

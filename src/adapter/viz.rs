@@ -75,7 +75,7 @@ where
     async fn call(&self, mut request: Request) -> Result<Response> {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let exchange = self.layer.receive(&Head { method, uri, headers, peer: None });
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             return Ok(answer(rejection));
         }
         request.extensions_mut().insert(exchange.pending());

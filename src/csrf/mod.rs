@@ -12,9 +12,10 @@
 //!
 //! [The manual](crate::manual::cross_site_requests) says when which is needed.
 
-pub use self::origin::{OriginCheck, OriginError, Refusal};
+pub use self::origin::{CrossOrigin, OriginCheck, OriginError};
 pub(crate) use self::token::is_good;
 pub use self::token::{FIELD, HEADER, Token, find};
 
 mod origin;
+mod session;
 mod token;

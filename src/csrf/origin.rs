@@ -123,20 +123,20 @@ impl OriginCheck {
     /// # Errors
     ///
     /// Why the request is not to be handled.
-    pub fn judge(&self, request: &impl RequestHead) -> Result<(), Refusal> {
+    pub fn judge(&self, request: &impl RequestHead) -> Result<(), CrossOrigin> {
         if !self.is_on || is_safe(request) {
             return Ok(());
         }
         match One::of(request.fields("sec-fetch-site")) {
-            One::Several => Err(Refusal::Ambiguous),
+            One::Several => Err(CrossOrigin::Ambiguous),
             One::Value(b"same-origin" | b"none") => Ok(()),
             One::Value(_) => match One::of(request.fields("origin")) {
                 One::Value(origin) if self.trusts(origin) => Ok(()),
-                _ => Err(Refusal::CrossSite),
+                _ => Err(CrossOrigin::CrossSite),
             },
             One::Nothing => match One::of(request.fields("origin")) {
                 One::Nothing => Ok(()),
-                One::Several => Err(Refusal::Ambiguous),
+                One::Several => Err(CrossOrigin::Ambiguous),
                 One::Value(origin) if self.trusts(origin) => Ok(()),
                 One::Value(origin) => is_of_host(origin, request),
             },
@@ -163,7 +163,7 @@ impl Default for OriginCheck {
 /// Why a request was refused by where it comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum CrossOrigin {
     /// By its `Sec-Fetch-Site` the request comes from another origin, and from none that is trusted.
     CrossSite,
     /// Its `Origin` is another one than that of the host it was sent to, and none that is trusted.
@@ -172,7 +172,7 @@ pub enum Refusal {
     Ambiguous,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for CrossOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::CrossSite => "by its Sec-Fetch-Site",
@@ -204,13 +204,13 @@ fn contains_ignoring_case(text: &[u8], word: &[u8]) -> bool {
 }
 
 /// Judges by `Origin` and host.
-fn is_of_host(origin: &[u8], request: &impl RequestHead) -> Result<(), Refusal> {
+fn is_of_host(origin: &[u8], request: &impl RequestHead) -> Result<(), CrossOrigin> {
     let host = match request.authority() {
         Some(authority) => authority.as_bytes(),
         None => match One::of(request.fields("host")) {
             One::Value(host) => host,
-            One::Nothing => return Err(Refusal::ForeignOrigin),
-            One::Several => return Err(Refusal::Ambiguous),
+            One::Nothing => return Err(CrossOrigin::ForeignOrigin),
+            One::Several => return Err(CrossOrigin::Ambiguous),
         },
     };
     let is_same = Origin::parse(origin).is_some_and(|origin| {
@@ -222,7 +222,7 @@ fn is_of_host(origin: &[u8], request: &impl RequestHead) -> Result<(), Refusal> 
                     && host.port.or(default) == origin.host.port.or(default)
             })
     });
-    if is_same { Ok(()) } else { Err(Refusal::ForeignOrigin) }
+    if is_same { Ok(()) } else { Err(CrossOrigin::ForeignOrigin) }
 }
 
 /// What there is of a header that is to be there once.

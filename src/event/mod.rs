@@ -7,7 +7,7 @@ pub use self::guesses::Guesses;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
 
-use crate::csrf::Refusal;
+use crate::csrf::CrossOrigin;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::verdict::{EndReason, Verdict};
@@ -72,9 +72,9 @@ pub enum Event<'a> {
         overwritten: usize,
     },
     /// A request was refused, because another site has caused it. Nothing was loaded.
-    Refused {
+    CrossOrigin {
         /// By what that was seen.
-        why: Refusal,
+        why: CrossOrigin,
     },
     /// A request's [token](crate::csrf::Token) was none of its session's: a forged request, or a form
     /// that is out of date.

@@ -45,7 +45,7 @@ impl Observer for TracingObserver {
             Event::Conflict { key, overwritten } => {
                 warn!(target: TARGET, %key, overwritten, "session changes merged, some overwritten");
             }
-            Event::Refused { why } => {
+            Event::CrossOrigin { why } => {
                 warn!(target: TARGET, %why, "request of another site refused");
             }
             Event::ForgedToken { key: Some(key) } => {

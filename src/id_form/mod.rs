@@ -288,20 +288,20 @@ impl fmt::Debug for Writing {
 
 /// The sub-keys of a ring for one purpose, the newest first.
 #[derive(Clone)]
-struct SubKeys(Arc<[(KeyId, Zeroizing<[u8; 32]>)]>);
+pub(crate) struct SubKeys(Arc<[(KeyId, Zeroizing<[u8; 32]>)]>);
 
 impl SubKeys {
-    fn of(ring: &KeyRing, context: &ContextKey) -> Self {
+    pub(crate) fn of(ring: &KeyRing, context: &ContextKey) -> Self {
         Self(ring.keys().iter().map(|key| (key.id(), key.derive(context))).collect())
     }
 
     /// What signs and encrypts.
-    fn newest(&self) -> (KeyId, &[u8; 32]) {
+    pub(crate) fn newest(&self) -> (KeyId, &[u8; 32]) {
         let (id, key) = &self.0[0];
         (*id, key)
     }
 
-    fn find(&self, id: &[u8]) -> Option<(Age, &[u8; 32])> {
+    pub(crate) fn find(&self, id: &[u8]) -> Option<(Age, &[u8; 32])> {
         // Not in constant time: ids of keys are no secrets.
         let at = self.0.iter().position(|(known, _)| known.as_bytes() == id)?;
         let age = if at == 0 { Age::Current } else { Age::Old };

@@ -18,6 +18,7 @@ use crate::id::SessionKey;
 use crate::id_form::IdForm;
 use crate::lifetime::Lifetime;
 use crate::record::{Body, Record, Revision};
+use crate::refusal::Pages;
 use crate::sealed::Sealing;
 use crate::seats::{Limit, Seating};
 use crate::store::{self, Inserted, Recalled, Replaced};
@@ -66,13 +67,6 @@ pub(crate) struct Policy {
     pub(crate) client: Option<ClientPolicy>,
     pub(crate) limit: Option<Limit>,
     pub(crate) sealing: Option<Sealing>,
-}
-
-/// Where browsers are sent that may not go on, if anywhere.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pages {
-    pub(crate) login: Option<Arc<str>>,
-    pub(crate) reauthentication: Option<Arc<str>>,
 }
 
 impl Policy {

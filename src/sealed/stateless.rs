@@ -13,7 +13,7 @@ use crate::data::SessionData;
 use crate::effects::IdHeader;
 use crate::envelope::Envelope;
 use crate::error::Error;
-use crate::id_form::Read;
+use crate::id_form::{Read, SubKeys};
 use crate::keys::KeyRing;
 use crate::layer::SessionLayer;
 use crate::lifecycle::{Answer, Call, Held, Policy, tombstone};
@@ -105,7 +105,7 @@ use crate::verdict::EndReason;
 /// ```
 #[derive(Clone)]
 pub struct Stateless {
-    keys: KeyRing,
+    keys: SubKeys,
     not_before: Option<Arc<dyn Check>>,
 }
 
@@ -124,7 +124,7 @@ impl<T: SessionData> SessionLayer<T, Stateless> {
     /// is good for, and for what not.
     #[must_use]
     pub fn stateless(keys: KeyRing) -> Self {
-        let mut layer = Self::of(Stateless { keys, not_before: None });
+        let mut layer = Self::of(Stateless { keys: token::sub_keys(&keys), not_before: None });
         layer.settings().declared.is_stateless = true;
         layer
     }

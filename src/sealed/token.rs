@@ -25,7 +25,7 @@ use crate::entropy::Entropy;
 use crate::envelope::{Envelope, Ids};
 use crate::error::Error;
 use crate::id::SessionId;
-use crate::id_form::{Age, Scope};
+use crate::id_form::{Age, Scope, SubKeys};
 use crate::keys::{KeyId, KeyRing};
 use crate::record::{Body, Record, Revision};
 use crate::subject::Subject;
@@ -40,9 +40,14 @@ pub(super) enum Opened {
     Malformed,
 }
 
+/// What sessions are encrypted with.
+pub(super) fn sub_keys(keys: &KeyRing) -> SubKeys {
+    SubKeys::of(keys, &PURPOSE)
+}
+
 /// Writes a live session as text.
 pub(super) fn write(
-    keys: &KeyRing,
+    keys: &SubKeys,
     id: &SessionId,
     record: &Record,
     scope: Scope<'_>,
@@ -52,17 +57,17 @@ pub(super) fn write(
 }
 
 fn encrypt(
-    keys: &KeyRing,
+    keys: &SubKeys,
     plain: &[u8],
     scope: Scope<'_>,
     entropy: &dyn Entropy,
 ) -> Result<Zeroizing<String>, Error> {
-    let key = keys.newest();
+    let (key_id, key) = keys.newest();
     let mut token = Vec::with_capacity(HEAD + cipher::NONCE + plain.len() + cipher::TAG);
     token.push(FORMAT);
-    token.extend_from_slice(key.id().as_bytes());
+    token.extend_from_slice(key_id.as_bytes());
     let about = about(&token, scope);
-    cipher::seal(&key.derive(&PURPOSE), &about, plain, entropy, &mut token)?;
+    cipher::seal(key, &about, plain, entropy, &mut token)?;
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(token)))
 }
 
@@ -70,25 +75,24 @@ fn encrypt(
 #[cfg(fuzzing)]
 pub(crate) fn text_of(keys: &KeyRing, cookie: &str, plain: &[u8]) -> Option<String> {
     let scope = Scope { kind: crate::id_form::Kind::Cookie, name: cookie };
-    let text = encrypt(keys, plain, scope, &crate::entropy::SystemEntropy).ok()?;
+    let text = encrypt(&sub_keys(keys), plain, scope, &crate::entropy::SystemEntropy).ok()?;
     Some(text.to_string())
 }
 
 /// Reads a text; what it costs grows with its length alone, which is bounded.
-pub(super) fn read(keys: &KeyRing, text: &[u8], scope: Scope<'_>) -> Opened {
+pub(super) fn read(keys: &SubKeys, text: &[u8], scope: Scope<'_>) -> Opened {
     if text.len() > LONGEST {
         return Opened::Malformed;
     }
     let Ok(token) = URL_SAFE_NO_PAD.decode(text) else { return Opened::Malformed };
     let Some((head, sealed)) = token.split_first_chunk::<HEAD>() else { return Opened::Malformed };
     let [FORMAT, key_id @ ..] = *head else { return Opened::Malformed };
-    let Some(key) = keys.find(KeyId::from_bytes(key_id)) else { return Opened::Unverified };
-    let plain = cipher::open(&key.derive(&PURPOSE), &about(head, scope), sealed);
+    let Some((age, key)) = keys.find(&key_id) else { return Opened::Unverified };
+    let plain = cipher::open(key, &about(head, scope), sealed);
     // Who has the key has written it; what makes no sense then is no session either.
     let Some((id, record)) = plain.map(Zeroizing::new).and_then(|plain| unpack(&plain)) else {
         return Opened::Unverified;
     };
-    let age = if key.id() == keys.newest().id() { Age::Current } else { Age::Old };
     Opened::Session(id, record, age)
 }
 

@@ -38,8 +38,8 @@ const CAUGHT: &[(Mistake, &[Story])] = &[
     (Mistake::ReadsEveryHeader, &[Story::OtherTransports]),
     (Mistake::ReadsOncePerConnection, &[Story::OneConnection]),
     (Mistake::KnowsNoSockets, &[Story::Socket, Story::SocketLogin]),
-    (Mistake::IgnoresRefusals, &[Story::OtherSites]),
-    (Mistake::RefusesAfterTheHandler, &[Story::OtherSites]),
+    (Mistake::IgnoresRejections, &[Story::OtherSites]),
+    (Mistake::RejectsAfterTheHandler, &[Story::OtherSites]),
     (Mistake::KnowsNoHost, &[Story::OwnSite]),
     (Mistake::Replaces, &[Story::OwnHeaders, Story::TwoLayers]),
     (Mistake::Appends, &[Story::TwoLayers]),
@@ -97,9 +97,9 @@ enum Mistake {
     ReadsOncePerConnection,
     KnowsNoSockets,
     /// Lets the handler run for a request that another site has caused.
-    IgnoresRefusals,
+    IgnoresRejections,
     /// .. and says no afterwards.
-    RefusesAfterTheHandler,
+    RejectsAfterTheHandler,
     /// Shows a request without its host.
     KnowsNoHost,
     /// Every header takes the place of those of its name.
@@ -323,23 +323,23 @@ async fn around<T: SessionData>(
         _ => wrong.layer.receive(&head),
     };
     let mut exchange = open();
-    let refusal = exchange.refused().map(|rejection| {
+    let rejected = exchange.rejection().map(|rejection| {
         let status = StatusCode::from_u16(rejection.status()).unwrap();
         (status, rejection.public_message()).into_response()
     });
-    match (refusal, mistake) {
-        (None, _) | (Some(_), Mistake::IgnoresRefusals) => {}
-        (Some(refusal), Mistake::RefusesAfterTheHandler) => {
+    match (rejected, mistake) {
+        (None, _) | (Some(_), Mistake::IgnoresRejections) => {}
+        (Some(answer), Mistake::RejectsAfterTheHandler) => {
             request.extensions_mut().insert(exchange.pending());
             drop(next.run(request).await);
             drop(exchange.finish().await);
-            return refusal;
+            return answer;
         }
-        (Some(refusal), _) => {
+        (Some(answer), _) => {
             if mistake == Mistake::LeaksWhatIsDropped {
                 wrong.permits.add_permits(1);
             }
-            return refusal;
+            return answer;
         }
     }
     let pending = exchange.pending();

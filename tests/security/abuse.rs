@@ -12,7 +12,12 @@ use super::world::{MINUTE, SECOND, START, Shop, Way, World};
 
 /// What `Guesses` tells, and how many events come through it.
 #[derive(Clone, Default)]
-struct Alarm(Arc<Mutex<(Vec<(u64, Duration)>, usize)>>);
+struct Alarm(Arc<Mutex<Seen>>);
+
+type Seen = (Vec<(u64, Duration)>, usize);
+
+/// A header's value of about so many bytes.
+type Shape = fn(usize) -> String;
 
 impl Alarm {
     #[track_caller]
@@ -246,7 +251,7 @@ fn the_time_for_a_header_grows_no_faster_than_its_length() {
         runs.min().unwrap()
     };
     let pair = |n: usize| cookie(&made_up(n));
-    let shapes: [(&str, fn(usize) -> String); 5] = [
+    let shapes: [(&str, Shape); 5] = [
         ("semicolons", |n| ";".repeat(n)),
         ("malformed ids", |n| vec!["__Host-session=x"; n / 17].join(";")),
         ("one id again and again", |n| vec![cookie(&made_up(7)); n / 59].join(";")),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use typed_session::csrf::{self, OriginCheck, Refusal};
+use typed_session::csrf::{self, CrossOrigin, OriginCheck};
 use typed_session::testing::browser::Browser;
 use typed_session::testing::schedule::run;
 use typed_session::testing::{Calls, SeededEntropy};
@@ -35,13 +35,13 @@ impl RequestHead for Head<'_> {
 
 const SITE: &str = "sec-fetch-site";
 const HERE: (&str, &str) = ("host", "shop.example");
-const OK: Result<(), Refusal> = Ok(());
-const BY_SITE: Result<(), Refusal> = Err(Refusal::CrossSite);
-const BY_ORIGIN: Result<(), Refusal> = Err(Refusal::ForeignOrigin);
-const TWICE: Result<(), Refusal> = Err(Refusal::Ambiguous);
+const OK: Result<(), CrossOrigin> = Ok(());
+const BY_SITE: Result<(), CrossOrigin> = Err(CrossOrigin::CrossSite);
+const BY_ORIGIN: Result<(), CrossOrigin> = Err(CrossOrigin::ForeignOrigin);
+const TWICE: Result<(), CrossOrigin> = Err(CrossOrigin::Ambiguous);
 
 /// A method, header fields, and what is to come of them.
-type Case = (&'static str, &'static [(&'static str, &'static str)], Result<(), Refusal>);
+type Case = (&'static str, &'static [(&'static str, &'static str)], Result<(), CrossOrigin>);
 
 /// Written from the texts and not from the code: W3C Fetch Metadata (sections 2.3 and 2.4), Fetch and RFC 6454
 /// (`Origin`), RFC 9110 (sections 7.2 and 9.2.1) and RFC 9113 (section 8.3.1) on methods and hosts,
@@ -282,30 +282,30 @@ fn asvs_3_5_1_a_post_of_another_site_is_refused_and_costs_nothing() {
     // With the cookie, as from a page of another subdomain; and without, as of a forged login.
     for cookie in [cookie.as_deref(), None] {
         let exchange = receive(&world, cookie, "POST", &says);
-        let rejection = exchange.refused().expect("it is refused");
-        assert!(matches!(rejection, Rejection::CrossOrigin(Refusal::CrossSite)));
+        let rejection = exchange.rejection().expect("it is refused");
+        assert!(matches!(rejection, Rejection::CrossOrigin(CrossOrigin::CrossSite)));
         assert_eq!(rejection.status(), 403);
         assert!(rejection.public_message().contains("another site"));
-        assert_eq!(world.events.names(), ["Refused"]);
+        assert_eq!(world.events.names(), ["CrossOrigin"]);
         let answer = world.close(exchange);
         assert!(answer.outcome.effects.is_empty());
         assert_eq!(world.spied.calls(), Calls::default());
     }
     for (method, says) in [("GET", &says[..]), ("POST", &[(SITE, "same-origin")]), ("POST", &[])] {
         let exchange = receive(&world, cookie.as_deref(), method, says);
-        assert!(exchange.refused().is_none(), "{method} {says:?}");
+        assert!(exchange.rejection().is_none(), "{method} {says:?}");
         let session = run(exchange.session()).unwrap();
         assert_eq!(session.verdict(), Verdict::Resumed);
         drop(world.close(exchange));
     }
-    assert!(!world.events.names().contains(&"Refused".to_owned()));
+    assert!(!world.events.names().contains(&"CrossOrigin".to_owned()));
 }
 
 #[test]
 fn asvs_3_5_1_only_ids_that_a_browser_adds_by_itself_are_checked() {
     let says = [HERE, (SITE, "cross-site"), ("origin", "https://evil.example")];
     let refuses = |sessions: &SessionLayer<Shop, Store>| {
-        sessions.receive(&Head("POST", &says)).refused().is_some()
+        sessions.receive(&Head("POST", &says)).rejection().is_some()
     };
     let world = World::new();
     let layer = || world.sessions.clone();
@@ -521,10 +521,10 @@ fn asvs_3_5_2_a_preflight_is_no_leave_for_what_follows() {
     let site = (SITE, "cross-site");
     let origin = ("origin", "https://evil.example");
     let preflight = [site, origin, ("access-control-request-method", "POST")];
-    assert!(receive(&world, None, "OPTIONS", &preflight).refused().is_none());
+    assert!(receive(&world, None, "OPTIONS", &preflight).rejection().is_none());
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json"] {
         let fields = [site, origin, ("content-type", kind)];
-        assert!(receive(&world, None, "POST", &fields).refused().is_some(), "{kind}");
+        assert!(receive(&world, None, "POST", &fields).rejection().is_some(), "{kind}");
     }
 }
 
@@ -535,10 +535,10 @@ fn asvs_3_5_3_what_changes_something_is_judged_by_its_method_and_not_by_a_field(
     let world = World::new();
     for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
         let fields = [(SITE, "cross-site"), (name, "GET")];
-        assert!(receive(&world, None, "POST", &fields).refused().is_some(), "{name}");
+        assert!(receive(&world, None, "POST", &fields).rejection().is_some(), "{name}");
     }
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         let exchange = receive(&world, None, method, &[(SITE, "cross-site")]);
-        assert!(exchange.refused().is_some(), "{method}");
+        assert!(exchange.rejection().is_some(), "{method}");
     }
 }

@@ -1,26 +1,21 @@
 //! The handle that a handler holds.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::candidates::Candidates;
-use crate::client::ClientInfo;
-use crate::csrf;
+pub(crate) use self::inner::{BoxFuture, Driven, Driver, Inner, Job, World};
 use crate::data::SessionData;
 use crate::effects::Effects;
-use crate::entropy::Entropy;
 use crate::error::{Error, Rejection};
-use crate::event::{self, Event, Observer};
+use crate::event;
 use crate::id::SessionKey;
-use crate::lifecycle::{Machine, Policy, Proof, Rotate, Standing};
+use crate::lifecycle::{Proof, Rotate, Standing};
 use crate::lifetime::Lifetime;
-use crate::sealed::Slot;
-use crate::time::{Clock, Timestamp};
+use crate::time::Timestamp;
 use crate::verdict::{EndReason, Verdict};
+
+mod inner;
 
 /// A request's session: the typed data, and what can be done with it.
 ///
@@ -50,139 +45,6 @@ pub struct Session<T>(pub(crate) Arc<Inner<T>>);
 /// An adapter puts it where handlers find it, and its extractor loads it. Until
 /// then it has cost no store call.
 pub struct PendingSession<T>(pub(crate) Arc<Inner<T>>);
-
-pub(crate) struct Inner<T> {
-    machine: Mutex<Machine<T>>,
-    /// Loads, commits and whole transactions of one request take turns.
-    pub(crate) turn: futures_util::lock::Mutex<()>,
-    /// The thread that runs a closure on the data, or 0.
-    closure_on: AtomicUsize,
-    /// A panic has dropped a handle, and the state does not know yet.
-    panicked: AtomicBool,
-    pub(crate) arrived: Timestamp,
-    /// The browser goes to the page that answers, so that another page may take its place.
-    pub(crate) navigates: bool,
-    /// What the request brought of what a store would keep.
-    pub(crate) slot: Slot,
-    driver: Arc<dyn Driver<T>>,
-}
-
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The layer, as a session sees it: without its store's type.
-pub(crate) trait Driver<T>: Send + Sync {
-    /// Does the job. It is the caller's [`turn`](Inner::turn).
-    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
-
-    /// Judges the session by what the store has now. It is the caller's turn.
-    fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>>;
-
-    /// What the layer was told of the world, for what needs no store.
-    fn world(&self) -> World<'_>;
-
-    /// Loads the session at once, if there is nothing to ask the store, and tells
-    /// whether it is loaded.
-    fn load_now(&self, inner: &Inner<T>) -> bool;
-}
-
-/// Where a session lives, but for the store.
-#[allow(dead_code, reason = "for what is built on sessions")]
-#[derive(Clone, Copy)]
-pub(crate) struct World<'a> {
-    pub(crate) policy: &'a Policy,
-    pub(crate) clock: &'a dyn Clock,
-    pub(crate) entropy: &'a dyn Entropy,
-    pub(crate) observer: &'a dyn Observer,
-}
-
-/// What the store is needed for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Job {
-    Load,
-    /// A commit that the handler asks for.
-    Commit,
-    /// The one at the end of the request.
-    Finish,
-    /// Try what a transaction has staged; for the first time or again.
-    Attempt {
-        first: bool,
-    },
-}
-
-/// What came of a job.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Driven {
-    Done,
-    /// The transaction met newer data.
-    Again,
-}
-
-impl<T> Inner<T> {
-    pub(crate) fn new(
-        candidates: Candidates,
-        slot: Slot,
-        client: Option<ClientInfo>,
-        arrived: Timestamp,
-        navigates: bool,
-        driver: Arc<dyn Driver<T>>,
-    ) -> Self
-    where
-        T: SessionData,
-    {
-        Self {
-            machine: Mutex::new(Machine::new(candidates, client)),
-            turn: futures_util::lock::Mutex::new(()),
-            closure_on: AtomicUsize::new(0),
-            panicked: AtomicBool::new(false),
-            arrived,
-            navigates,
-            slot,
-            driver,
-        }
-    }
-
-    /// Locks the state for a moment; never across an `await`.
-    pub(crate) fn machine(&self) -> MutexGuard<'_, Machine<T>> {
-        assert!(
-            self.closure_on.load(Ordering::Relaxed) != this_thread(),
-            "a session was used inside one of its own closures: take what is needed out of it first"
-        );
-        // A panic in a closure poisons the lock; whether it tore the data apart, the
-        // machine knows.
-        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.panicked.load(Ordering::Relaxed) {
-            self.panicked.store(false, Ordering::Relaxed);
-            machine.tear();
-        }
-        machine
-    }
-
-    pub(crate) fn policy(&self) -> &Policy {
-        self.driver.world().policy
-    }
-
-    /// Runs a closure of the user's under the lock.
-    fn closure<R>(&self, f: impl FnOnce(&mut Machine<T>) -> R) -> R {
-        struct Leave<'a>(&'a AtomicUsize);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                self.0.store(0, Ordering::Relaxed);
-            }
-        }
-
-        let mut machine = self.machine();
-        self.closure_on.store(this_thread(), Ordering::Relaxed);
-        // Dropped before the lock is, also in a panic.
-        let _leave = Leave(&self.closure_on);
-        f(&mut machine)
-    }
-}
-
-/// A number of this thread; not 0.
-fn this_thread() -> usize {
-    thread_local!(static HERE: u8 = const { 0 });
-    HERE.with(|here| std::ptr::from_ref(here).addr())
-}
 
 impl<T: SessionData> PendingSession<T> {
     /// What an adapter's extractor does with what it has found among the request's extensions: if
@@ -283,8 +145,8 @@ impl<T: SessionData> Session<T> {
     /// # Errors
     ///
     /// That the change was not stored: the store failed, the session was ended
-    /// or superseded meanwhile, there is [no consent](Error::NoConsent) to store one, or other requests were quicker hundreds of times
-    /// in a row.
+    /// or superseded meanwhile, there is [no consent](Error::NoConsent) to store
+    /// one, or other requests were quicker hundreds of times in a row.
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         // Held throughout, lest two clones of this session both start from one copy.
         let _turn = self.0.turn.lock().await;
@@ -346,55 +208,6 @@ impl<T: SessionData> Session<T> {
         self.0.machine().establish();
     }
 
-    /// Returns a new token for the forms of this session, and creates the session at the commit if
-    /// there is none.
-    ///
-    /// See [`csrf::Token`] for how long it is good. If what was changed gives the session another
-    /// id, a login for example, it is committed first.
-    ///
-    /// # Errors
-    ///
-    /// That there is no randomness, or that what was changed was not stored.
-    pub async fn csrf_token(&self) -> Result<csrf::Token, Error> {
-        let _turn = self.0.turn.lock().await;
-        if self.0.machine().changes_id() {
-            self.0.driver.drive(&self.0, Job::Commit).await?;
-        }
-        Ok(self.0.machine().csrf_token(self.0.driver.world().entropy)?)
-    }
-
-    /// Checks the token that a request carries, in the field of a form or in a header.
-    ///
-    /// ```
-    /// # use typed_session::{Rejection, Session, SessionData, csrf};
-    /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
-    /// # struct Shop { basket: Vec<String> }
-    /// # impl SessionData for Shop {}
-    /// fn buy(session: &Session<Shop>, form: &[u8]) -> Result<(), Rejection> {
-    ///     session.verify_csrf(csrf::find(form).unwrap_or_default())?;
-    ///     session.update(|shop| shop.basket.push("tea".to_owned()));
-    ///     Ok(())
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection::CsrfToken`], which is a 403: it is no token, or one of another session, of
-    /// before a login, of before a logout.
-    ///
-    /// # Security
-    ///
-    /// Check it before anything is changed, with every request that changes something: no layer does
-    /// it. In constant time (OWASP ASVS 5.0, 3.5.1).
-    pub fn verify_csrf(&self, token: impl AsRef<[u8]>) -> Result<(), Rejection> {
-        if self.0.machine().has_csrf_token(token.as_ref()) {
-            return Ok(());
-        }
-        let key = self.key();
-        self.0.driver.world().observer.event(&Event::ForgedToken { key });
-        Err(Rejection::CsrfToken)
-    }
-
     /// Notes that the user allows to be remembered, and creates the session at the commit.
     ///
     /// It is for layers that [require consent](crate::SessionLayer::require_consent), and is kept
@@ -432,55 +245,6 @@ impl<T: SessionData> Session<T> {
     /// leaves the session, it goes back to the layer's lifetime.
     pub fn set_lifetime(&self, lifetime: Lifetime) {
         self.0.machine().set_lifetime(lifetime);
-    }
-
-    /// Says who makes this request, as the application knows it better than the layer: with an
-    /// address that its proxy has written, say.
-    ///
-    /// Nothing of it is kept, or compared, unless the layer's
-    /// [`client_info`](crate::SessionLayer::client_info) is set. It is recorded when the session
-    /// is created, at a login and at [`reauthenticate`](Self::reauthenticate).
-    ///
-    /// ```
-    /// # use std::net::IpAddr;
-    /// # use typed_session::{ClientInfo, Session, SessionData};
-    /// # fn at<T: SessionData>(session: &Session<T>, user_agent: &str, trusted: IpAddr) {
-    /// session.set_client(ClientInfo::new(user_agent).at(trusted));
-    /// # }
-    /// ```
-    pub fn set_client(&self, client: ClientInfo) {
-        let World { policy, observer, .. } = self.0.driver.world();
-        self.0.machine().set_client(client, policy, observer);
-    }
-
-    /// Returns who logged in or, before that, created the session; as far as it is kept.
-    #[must_use]
-    pub fn client(&self) -> Option<ClientInfo> {
-        self.0.machine().client().cloned()
-    }
-
-    /// Tells whether this request comes from another client than the one that
-    /// [logged in](Self::client). Numbers in a `User-Agent` make no difference.
-    ///
-    /// "No" where one of the two is not known, and after the commit of a new login.
-    ///
-    /// # Security
-    ///
-    /// A hint, and never the only defence: see [`OnClientChange`](crate::OnClientChange).
-    #[must_use]
-    pub fn client_changed(&self) -> bool {
-        self.0.machine().client_changed(self.0.driver.world().policy)
-    }
-
-    /// Tells whether the user must log in or [reauthenticate](Self::reauthenticate) before what
-    /// asks for fresh authentication, whenever they did so last.
-    ///
-    /// That is so with
-    /// [`OnClientChange::DemandAuthentication`](crate::OnClientChange::DemandAuthentication),
-    /// while the [client is another one](Self::client_changed).
-    #[must_use]
-    pub fn authentication_demanded(&self) -> bool {
-        self.0.machine().authentication_demanded(self.0.driver.world().policy)
     }
 
     /// Stores what was changed, now.
@@ -626,9 +390,8 @@ pub struct Times {
 /// would be stored as if it had come to its end.
 impl<T> Drop for Session<T> {
     fn drop(&mut self) {
-        // Without the lock, which the panic may hold.
         if std::thread::panicking() {
-            self.0.panicked.store(true, Ordering::Relaxed);
+            self.0.panics();
         }
     }
 }

@@ -23,22 +23,22 @@
 //! has its cookie. `Option<Session<T>>` is `None` in an outage, too: take a [`PendingSession`].
 //! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is an argument, too.
 
-use std::net::IpAddr;
-
-use ntex::http::{HeaderMap, Payload, StatusCode, header::HeaderValue};
+use ntex::http::Payload;
 use ntex::web::{FromRequest, HttpRequest, HttpResponse, State};
 use ntex::web::{WebError, WebRequest, WebResponse, WebResponseError};
 use ntex::{Ctx, Middleware, Service, forward_bind, forward_ready, forward_shutdown};
 
+use self::http::{Head, add, answer, sentence};
 pub use crate::adapter::middleware::SessionMiddleware;
 use crate::data::SessionData;
-use crate::effects::{Effects, Header, Mode};
+use crate::effects::Effects;
 use crate::error::{Error, Rejection};
 use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
-use crate::request::RequestHead;
 use crate::session::{PendingSession, Session};
 use crate::store::Backend;
+
+mod http;
 
 impl<T: SessionData, S: Backend, I, St> Middleware<I, St> for SessionLayer<T, S> {
     type Service = SessionMiddleware<T, S, I>;
@@ -68,7 +68,7 @@ where
         ctx: Ctx<'_, Self, St>,
     ) -> Result<WebResponse, Self::Error> {
         let exchange = self.layer.receive(&Head(&request));
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             let response = answer(rejection);
             return Ok(request.into_response(response));
         }
@@ -89,26 +89,6 @@ where
             (Err(_), Some(error)) => WebError::from_err(error),
         };
         Err(WebError::from_err(Failure { source, effects: outcome.effects }))
-    }
-}
-
-struct Head<'a, In>(&'a WebRequest<In>);
-
-impl<In> RequestHead for Head<'_, In> {
-    fn method(&self) -> &str {
-        self.0.method().as_str()
-    }
-
-    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        self.0.headers().get_all(name).map(HeaderValue::as_bytes)
-    }
-
-    fn authority(&self) -> Option<&str> {
-        self.0.uri().authority().map(|authority| authority.as_str())
-    }
-
-    fn peer(&self) -> Option<IpAddr> {
-        self.0.peer_addr().map(|peer| peer.ip())
     }
 }
 
@@ -167,29 +147,5 @@ impl<St, Err> WebResponseError<St, Err> for Rejection {
 impl<St, Err> WebResponseError<St, Err> for Error {
     fn error_response(&self, _: &St) -> HttpResponse {
         sentence(self.status(), self.public_message())
-    }
-}
-
-/// Answers with a status and a sentence.
-fn answer(rejection: &Rejection) -> HttpResponse {
-    let mut response = sentence(rejection.status(), rejection.public_message());
-    add(rejection.headers(), response.headers_mut());
-    response
-}
-
-fn sentence(status: u16, text: &'static str) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse::builder(status).content_type("text/plain; charset=utf-8").body(text)
-}
-
-fn add<'a>(from: impl Iterator<Item = Header<'a>>, headers: &mut HeaderMap) {
-    for header in from {
-        let value = HeaderValue::from_str(header.value);
-        let (Ok(name), Ok(mut value)) = (header.name.try_into(), value) else { continue };
-        value.set_sensitive(header.is_secret);
-        match header.mode {
-            Mode::Append => headers.append(name, value),
-            Mode::Replace => headers.insert(name, value),
-        }
     }
 }

@@ -22,23 +22,23 @@
 //! [`Authenticated<T>`](crate::Authenticated) and every other [`Guard`] is an argument, too.
 
 use std::future::{Future, Ready, ready};
-use std::net::IpAddr;
 use std::pin::Pin;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
-use actix_web::http::{StatusCode, header::HeaderMap, header::HeaderValue, uri::Authority};
+use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
+use self::http::{Head, add, sentence, status};
 pub use crate::adapter::middleware::SessionMiddleware;
 use crate::data::SessionData;
-use crate::effects::{Header, Mode};
 use crate::error::{Error, Rejection};
 use crate::guard::{Guard, Requirement};
 use crate::layer::SessionLayer;
-use crate::request::RequestHead;
 use crate::session::{BoxFuture, PendingSession, Session};
 use crate::store::Backend;
+
+mod http;
 
 impl<T: SessionData, S: Backend, I, B> Transform<I, ServiceRequest> for SessionLayer<T, S>
 where
@@ -69,7 +69,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let exchange = self.layer.receive(&Head(&request));
-        if let Some(rejection) = exchange.refused() {
+        if let Some(rejection) = exchange.rejection() {
             let response = request.into_response(rejection.error_response());
             return Box::pin(ready(Ok(response)));
         }
@@ -134,12 +134,11 @@ impl<T: SessionData> FromRequest for PendingSession<T> {
 
 impl ResponseError for Rejection {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        status(self.status())
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response =
-            HttpResponse::build(self.status_code()).content_type(PLAIN).body(self.public_message());
+        let mut response = sentence(self.status(), self.public_message());
         add(self.headers(), response.headers_mut());
         response
     }
@@ -148,44 +147,10 @@ impl ResponseError for Rejection {
 /// For handlers that use `?` on [`Session::transact`] and [`Session::commit`].
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        status(self.status())
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status_code()).content_type(PLAIN).body(self.public_message())
-    }
-}
-
-struct Head<'a>(&'a ServiceRequest);
-
-impl RequestHead for Head<'_> {
-    fn method(&self) -> &str {
-        self.0.method().as_str()
-    }
-
-    fn fields<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        self.0.headers().get_all(name).map(HeaderValue::as_bytes)
-    }
-
-    fn authority(&self) -> Option<&str> {
-        self.0.uri().authority().map(Authority::as_str)
-    }
-
-    fn peer(&self) -> Option<IpAddr> {
-        self.0.peer_addr().map(|peer| peer.ip())
-    }
-}
-
-const PLAIN: &str = "text/plain; charset=utf-8";
-
-fn add<'a>(from: impl Iterator<Item = Header<'a>>, headers: &mut HeaderMap) {
-    for header in from {
-        let value = HeaderValue::from_str(header.value);
-        let (Ok(name), Ok(mut value)) = (header.name.parse(), value) else { continue };
-        value.set_sensitive(header.is_secret);
-        match header.mode {
-            Mode::Append => headers.append(name, value),
-            Mode::Replace => drop(headers.insert(name, value)),
-        }
+        sentence(self.status(), self.public_message())
     }
 }

@@ -1,0 +1,153 @@
+//! What the handles of one request share, and the way from there to the store.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::candidates::Candidates;
+use crate::client::ClientInfo;
+use crate::data::SessionData;
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::event::Observer;
+use crate::lifecycle::{Machine, Policy, Standing};
+use crate::sealed::Slot;
+use crate::time::{Clock, Timestamp};
+
+pub(crate) struct Inner<T> {
+    machine: Mutex<Machine<T>>,
+    /// Loads, commits and whole transactions of one request take turns.
+    pub(crate) turn: futures_util::lock::Mutex<()>,
+    /// The thread that runs a closure on the data, or 0.
+    closure_on: AtomicUsize,
+    /// A panic has dropped a handle, and the state does not know yet.
+    panicked: AtomicBool,
+    pub(crate) arrived: Timestamp,
+    /// The browser goes to the page that answers, so that another page may take its place.
+    pub(crate) navigates: bool,
+    /// What the request brought of what a store would keep.
+    pub(crate) slot: Slot,
+    pub(crate) driver: Arc<dyn Driver<T>>,
+}
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The layer, as a session sees it: without its store's type.
+pub(crate) trait Driver<T>: Send + Sync {
+    /// Does the job. It is the caller's [`turn`](Inner::turn).
+    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
+
+    /// Judges the session by what the store has now. It is the caller's turn.
+    fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>>;
+
+    /// What the layer was told of the world, for what needs no store.
+    fn world(&self) -> World<'_>;
+
+    /// Loads the session at once, if there is nothing to ask the store, and tells
+    /// whether it is loaded.
+    fn load_now(&self, inner: &Inner<T>) -> bool;
+}
+
+/// Where a session lives, but for the store.
+#[derive(Clone, Copy)]
+pub(crate) struct World<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) entropy: &'a dyn Entropy,
+    pub(crate) observer: &'a dyn Observer,
+}
+
+/// What the store is needed for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Job {
+    Load,
+    /// A commit that the handler asks for.
+    Commit,
+    /// The one at the end of the request.
+    Finish,
+    /// Try what a transaction has staged; for the first time or again.
+    Attempt {
+        first: bool,
+    },
+}
+
+/// What came of a job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Driven {
+    Done,
+    /// The transaction met newer data.
+    Again,
+}
+
+impl<T> Inner<T> {
+    pub(crate) fn new(
+        candidates: Candidates,
+        slot: Slot,
+        client: Option<ClientInfo>,
+        arrived: Timestamp,
+        navigates: bool,
+        driver: Arc<dyn Driver<T>>,
+    ) -> Self
+    where
+        T: SessionData,
+    {
+        Self {
+            machine: Mutex::new(Machine::new(candidates, client)),
+            turn: futures_util::lock::Mutex::new(()),
+            closure_on: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            arrived,
+            navigates,
+            slot,
+            driver,
+        }
+    }
+
+    /// Locks the state for a moment; never across an `await`.
+    pub(crate) fn machine(&self) -> MutexGuard<'_, Machine<T>> {
+        assert!(
+            self.closure_on.load(Ordering::Relaxed) != this_thread(),
+            "a session was used inside one of its own closures: take what is needed out of it first"
+        );
+        // A panic in a closure poisons the lock; whether it tore the data apart, the
+        // machine knows.
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.panicked.load(Ordering::Relaxed) {
+            self.panicked.store(false, Ordering::Relaxed);
+            machine.tear();
+        }
+        machine
+    }
+
+    /// Notes that a panic drops a handle; without the lock, which the panic may hold.
+    pub(super) fn panics(&self) {
+        self.panicked.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        self.driver.world().policy
+    }
+
+    /// Runs a closure of the user's under the lock.
+    pub(super) fn closure<R>(&self, f: impl FnOnce(&mut Machine<T>) -> R) -> R {
+        struct Leave<'a>(&'a AtomicUsize);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.store(0, Ordering::Relaxed);
+            }
+        }
+
+        let mut machine = self.machine();
+        self.closure_on.store(this_thread(), Ordering::Relaxed);
+        // Dropped before the lock is, also in a panic.
+        let _leave = Leave(&self.closure_on);
+        f(&mut machine)
+    }
+}
+
+/// A number of this thread; not 0.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
+}
