@@ -12,7 +12,7 @@ use crate::session::{Job, Session};
 use crate::store::{self, ErrorKind, Store};
 use crate::subject::Subject;
 use crate::time::Timestamp;
-use crate::verdict::EndReason;
+use crate::verdict::{EndReason, Verdict};
 
 /// A live session, as its user may see it on a page of "your devices".
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -231,7 +231,13 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         reason: EndReason,
     ) -> Result<usize, Error> {
         session.commit().await?;
-        let Some(key) = session.key() else { return Err(Error::Lost(session.verdict())) };
+        let Some(key) = session.key() else {
+            return Err(match session.verdict() {
+                // This very request has ended it.
+                Verdict::Resumed => Error::NoSubject,
+                verdict => Error::Lost(verdict),
+            });
+        };
         // Not by what is remembered of it.
         let record = self.store().load(&key).await?;
         let stands = {
@@ -240,7 +246,11 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         };
         let (key, subject) = stands.map_err(Error::Lost)?;
         let subject = subject.ok_or(Error::NoSubject)?;
-        let ended = self.end_all_but(&subject, Some(&key), reason).await?;
+        let mut ended = self.end_all_but(&subject, Some(&key), reason).await?;
+        // A release may have begun to name the same user in another way.
+        if let Some(named) = session.read(T::subject).filter(|named| *named != subject) {
+            ended += self.end_all_but(&named, Some(&key), reason).await?;
+        }
         session.rotate();
         session.commit().await?;
         Ok(ended)

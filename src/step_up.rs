@@ -68,9 +68,12 @@ use crate::time::Timestamp;
 ///
 /// A grant is bound to the session, its subject, and the proof of who that is: after a logout, a
 /// login, a switch of the subject or a [`reauthenticate`](Session::reauthenticate) it is void, also
-/// if the data is carried over. Times are the layer's. Both calls are transactions in the store, so of two
+/// if the data is carried over. A client that [must authenticate](Session::authentication_demanded)
+/// first can use none. Times are the layer's. Both calls are transactions in the store, so of two
 /// requests that use up one grant one alone is told yes; and three-way merge brings none back, as
 /// long as nothing else writes the field. It is for one field: do not keep copies.
+/// In a stateless session nothing is good once, because its holder can
+/// send an older cookie: keep no grants there.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Grants(BTreeMap<String, Grant>);
@@ -89,7 +92,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// Call it when a second check was passed. It is stored at once, with what this request has
     /// changed before. Another grant of this purpose takes the place of the last one. Returns
-    /// whether it was given, which it is not without a subject.
+    /// whether it was given, which it is not without a subject, nor while the user
+    /// [must authenticate again](Self::authentication_demanded).
     ///
     /// # Errors
     ///
@@ -136,6 +140,9 @@ impl<T: SessionData> Session<T> {
     /// What a grant stands on, if there is anything, by data as it is in the store.
     fn bond(&self, data: &T) -> Option<String> {
         let subject = data.subject()?;
+        if self.authentication_demanded() {
+            return None;
+        }
         let machine = self.0.machine();
         let (live, _) = machine.live()?;
         let authenticated_at = live.authenticated_at?.as_millis().to_be_bytes();

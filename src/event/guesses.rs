@@ -12,8 +12,9 @@ use crate::verdict::Verdict;
 ///
 /// It is an [`Observer`] around another one, which hears every event as before, and
 /// [`Event::Guessing`] at most once in an interval: as soon as so many ids in it as the threshold
-/// says were unknown, forged or malformed. Guessing is hopeless, the ids being what they are; the
-/// event says that somebody tries, or that a store has lost its sessions.
+/// says were unknown, forged, malformed or vouched for by no key. Guessing is hopeless, the ids being
+/// what they are; the event says that somebody tries, that a store has lost its sessions, or that a
+/// key was taken out of its ring too early.
 ///
 /// Some unknown ids are usual: cookies of sessions that ended long ago. So look what is usual with
 /// you, and set the threshold to a multiple of it.
@@ -109,7 +110,7 @@ impl<O: Observer> Observer for Guesses<O> {
     fn event(&self, event: &Event<'_>) {
         self.observer.event(event);
         if let Event::Rejected {
-            verdict: Verdict::Unknown | Verdict::Forged | Verdict::Malformed,
+            verdict: Verdict::Unknown | Verdict::Forged | Verdict::Malformed | Verdict::Unverified,
             ..
         } = event
             && let Some(count) = self.count()

@@ -965,7 +965,7 @@ impl<T: SessionData> Machine<T> {
                     // data yet.
                     let theirs = decode(&attempt.held).ok_or(Error::Conflict)?;
                     if loaded.wishes.pending() {
-                        merge_data(loaded, &attempt.held, theirs)?;
+                        merge_data(loaded, theirs)?;
                     } else {
                         loaded.data = theirs;
                     }
@@ -1031,7 +1031,7 @@ impl<T: SessionData> Machine<T> {
                 if newer.data() == held.data() && newer.live.version == held.live.version {
                     // Theirs is about the id or the deadline.
                 } else if loaded.wishes.pending() {
-                    let overwritten = merge_data(loaded, &newer, theirs)?;
+                    let overwritten = merge_data(loaded, theirs)?;
                     cx.observer.event(&Event::Conflict { key: newer.key, overwritten });
                 } else {
                     loaded.data = theirs;
@@ -1054,16 +1054,19 @@ impl<T: SessionData> Machine<T> {
 }
 
 /// Merges theirs into the request's data and says how many values it overwrote.
-fn merge_data<T: SessionData>(
-    loaded: &mut Loaded<T>,
-    newer: &Held,
-    theirs: T,
-) -> Result<usize, Error> {
+fn merge_data<T: SessionData>(loaded: &mut Loaded<T>, theirs: T) -> Result<usize, Error> {
     let ours = loaded.data.subject();
+    // By the names that this program gives, and not by those in the records: a release may have
+    // begun to name the same user in another way, which is no switch.
     let (base, was) = match &loaded.held {
-        Some(held) => (decode::<T>(held).ok_or(Error::Conflict)?, held.record.subject),
+        Some(held) => {
+            let base = decode::<T>(held).ok_or(Error::Conflict)?;
+            let was = base.subject();
+            (base, was)
+        }
         None => (T::default(), None),
     };
+    let is = theirs.subject();
     let changes_subject = ours != was;
     if let (Some(held), Some(_), true) = (&loaded.held, was, changes_subject) {
         // What somebody else wrote meanwhile is the last subject's, who leaves. What
@@ -1076,8 +1079,8 @@ fn merge_data<T: SessionData>(
     }
     let merged = T::merge(&base, &loaded.data, &theirs).map_err(|_| Error::Conflict)?;
     // Invariant: a merge that would mix two subjects is no merge.
-    let expected = if changes_subject { ours } else { newer.record.subject };
-    if merged.data.subject() != expected || (changes_subject && newer.record.subject != was) {
+    let expected = if changes_subject { ours } else { is };
+    if merged.data.subject() != expected || (changes_subject && is != was) {
         return Err(Error::Conflict);
     }
     loaded.data = merged.data;

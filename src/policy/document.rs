@@ -50,7 +50,7 @@ pub(super) fn write(audit: &Audit) -> String {
         );
     }
     if !audit.unknown.is_empty() {
-        let clauses = audit.unknown.join(", ");
+        let clauses = line(&audit.unknown.join(", "));
         push(
             &mut text,
             format_args!(
@@ -71,7 +71,7 @@ fn line(text: &str) -> String {
 }
 
 fn cell(text: &str) -> String {
-    line(text).replace('|', "\\|")
+    line(text).replace('\\', "\\\\").replace('|', "\\|")
 }
 
 /// A length of time in the largest unit that it is a whole number of; a day is 24 hours.

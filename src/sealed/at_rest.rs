@@ -58,7 +58,10 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// hides data from who reads the store; it does not make a store that others write to one to
     /// trust.
     ///
-    /// An id that leaks opens the data of its session, in all backups there are.
+    /// An id that leaks opens the data of its session, in all backups there are. So does one from
+    /// before a login, a planted one say, though it logs nobody in any more: the half that is the key
+    /// stays the same as long as the session lives. Who holds such an id *and* can write to the store
+    /// can also change that session.
     ///
     /// # Example
     ///
