@@ -13,6 +13,9 @@ impl<T: SessionData> Session<T> {
     /// See [`Token`] for how long it is good. If what was changed gives the session another
     /// id, a login for example, it is committed first.
     ///
+    /// Where the layer [requires consent](crate::SessionLayer::require_consent) and there is none, no
+    /// session is created and the token is good for nothing: call `give_consent` first.
+    ///
     /// # Errors
     ///
     /// That there is no randomness, or that what was changed was not stored.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use typed_session::csrf::{OriginCheck, Refusal};
+use typed_session::csrf::{CrossOrigin, OriginCheck};
 use typed_session::store::MemoryStore;
 use typed_session::testing::ManualClock;
 use typed_session::testing::browser::Browser;
@@ -490,7 +490,10 @@ fn asvs_3_5_1_no_spelling_of_a_host_makes_another_site_this_one() {
         &[("origin", "https://evil.example"), ("x-forwarded-host", "evil.example")],
     ] {
         let refusal = OriginCheck::new().judge(&Post { authority: None, fields }).unwrap_err();
-        assert!(matches!(refusal, Refusal::Ambiguous | Refusal::ForeignOrigin), "{fields:?}");
+        assert!(
+            matches!(refusal, CrossOrigin::Ambiguous | CrossOrigin::ForeignOrigin),
+            "{fields:?}"
+        );
     }
 }
 
