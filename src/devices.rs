@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::client::ClientInfo;
 use crate::data::SessionData;
-use crate::envelope::{Envelope, Live};
+use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::layer::SessionLayer;
@@ -56,15 +56,6 @@ pub struct SessionPage {
     pub unreadable: Vec<SessionKey>,
     /// Where the next page begins, or `None` if this was the last.
     pub next: Option<SessionKey>,
-}
-
-/// When a session was last used, as far as its deadline tells.
-pub(crate) fn last_seen(live: &Live, expires_at: Timestamp) -> Timestamp {
-    let noted = expires_at.minus(live.idle);
-    [Some(live.created_at), live.authenticated_at, Some(live.ids.since)]
-        .into_iter()
-        .flatten()
-        .fold(noted, Timestamp::max)
 }
 
 /// What a key in the index of a subject turned out to be.
@@ -133,7 +124,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
                     key: *key,
                     created_at: live.created_at,
                     authenticated_at: live.authenticated_at,
-                    last_seen: last_seen(&live, record.expires_at),
+                    last_seen: live.last_seen(record.expires_at),
                     expires_at: record.expires_at,
                     absolute_deadline: live.absolute_deadline,
                     client: live.client.map(Arc::unwrap_or_clone),

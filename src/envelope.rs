@@ -38,6 +38,7 @@ use crate::client::ClientInfo;
 use crate::codec::Encoding;
 use crate::id::Verifier;
 use crate::lifetime::{CookieLifetime, Lifetime};
+use crate::record::{Body, Record, Revision};
 use crate::time::{Timestamp, millis};
 use crate::verdict::EndReason;
 
@@ -174,6 +175,15 @@ impl Live {
         self.authenticated_at.unwrap_or(self.created_at)
     }
 
+    /// When the session was last used, as far as its deadline tells.
+    pub(crate) fn last_seen(&self, expires_at: Timestamp) -> Timestamp {
+        let noted = expires_at.minus(self.idle);
+        [Some(self.created_at), self.authenticated_at, Some(self.ids.since)]
+            .into_iter()
+            .flatten()
+            .fold(noted, Timestamp::max)
+    }
+
     /// When the session expires if it is used now and not again.
     pub(crate) fn expires_at(&self, now: Timestamp) -> Timestamp {
         now.plus(self.idle).min(self.absolute_deadline)
@@ -248,6 +258,16 @@ impl Tombstone {
         out.byte(self.reason.code());
         out.varint(zigzag(self.ended_at.as_millis()));
         out.0
+    }
+}
+
+/// Returns what is left of a session that ends now.
+pub(crate) fn tombstone(reason: EndReason, now: Timestamp, remember: Duration) -> Record {
+    Record {
+        revision: Revision::ENDED,
+        subject: None,
+        expires_at: now.plus(remember),
+        body: Body(Tombstone { reason, ended_at: now }.encode()),
     }
 }
 

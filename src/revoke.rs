@@ -3,10 +3,10 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::data::SessionData;
+use crate::envelope::tombstone;
 use crate::event::Event;
 use crate::id::SessionKey;
 use crate::layer::SessionLayer;
-use crate::lifecycle::tombstone;
 use crate::record::Record;
 use crate::store::{self, ErrorKind, Replaced, Revision, Scan, Store};
 use crate::subject::Subject;

@@ -35,11 +35,9 @@ use std::time::Duration;
 
 use blake3::hazmat::ContextKey;
 
-use crate::devices::last_seen;
-use crate::envelope::{Envelope, FORMAT, Reader, Writer, unzigzag, zigzag};
+use crate::envelope::{Envelope, FORMAT, Reader, Writer, tombstone, unzigzag, zigzag};
 use crate::event::{Event, Observer};
 use crate::id::{SessionKey, derive};
-use crate::lifecycle::tombstone;
 use crate::record::{Body, Record, Revision};
 use crate::store::{self, ErrorKind, Inserted, Replaced, Store};
 use crate::subject::Subject;
@@ -368,8 +366,8 @@ impl<S: Store> Asking<'_, S> {
                 let deadline = live.as_ref().map_or(Timestamp::MAX, |live| live.absolute_deadline);
                 if world.now < record.expires_at.min(deadline) {
                     // What a later program wrote is alive for that program.
-                    let last_seen = live
-                        .map_or(Timestamp::default(), |live| last_seen(&live, record.expires_at));
+                    let last_seen =
+                        live.map_or(Timestamp::default(), |live| live.last_seen(record.expires_at));
                     return Ok(Look::Alive { last_seen });
                 }
             } else if record.revision.as_u64() != seat.expected {

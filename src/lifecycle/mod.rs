@@ -12,19 +12,18 @@ use crate::client::ClientPolicy;
 use crate::codec::Encoding;
 use crate::csrf::OriginCheck;
 use crate::entropy::Entropy;
-use crate::envelope::Tombstone;
 use crate::event::Observer;
 use crate::id::SessionKey;
 use crate::id_form::IdForm;
 use crate::lifetime::Lifetime;
-use crate::record::{Body, Record, Revision};
+use crate::record::{Record, Revision};
 use crate::refusal::Pages;
 use crate::sealed::Sealing;
 use crate::seats::{Limit, Seating};
 use crate::store::{self, Inserted, Recalled, Replaced};
 use crate::time::Timestamp;
 use crate::transport::Transport;
-use crate::verdict::{EndReason, Verdict};
+use crate::verdict::Verdict;
 
 pub(crate) use self::judge::Held;
 pub(crate) use self::machine::{Machine, Proof};
@@ -229,14 +228,4 @@ pub(crate) struct Standing {
     pub(crate) verdict: Verdict,
     /// When it expires as things stand, if it lives.
     pub(crate) expires_at: Option<Timestamp>,
-}
-
-/// Returns what is left of a session that ends now.
-pub(crate) fn tombstone(reason: EndReason, now: Timestamp, remember: Duration) -> Record {
-    Record {
-        revision: Revision::ENDED,
-        subject: None,
-        expires_at: now.plus(remember),
-        body: Body(Tombstone { reason, ended_at: now }.encode()),
-    }
 }

@@ -32,14 +32,15 @@
 //! [`Session::set_lifetime`]: crate::Session::set_lifetime
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
+pub(crate) use self::declared::Declared;
 use self::settings::{Excuse, FEDERATION, Facts, Rule, SETTINGS};
 use crate::data::SessionData;
 use crate::layer::SessionLayer;
 use crate::store::Backend;
 
+mod declared;
 mod document;
 mod settings;
 
@@ -62,21 +63,6 @@ impl fmt::Display for Level {
             Self::L3 => "level 3",
         })
     }
-}
-
-/// What the rules of a layer can tell beside its policy.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Declared {
-    /// Ids are made of other randomness than the operating system's.
-    pub(crate) own_entropy: bool,
-    /// Somebody watches.
-    pub(crate) is_observed: bool,
-    /// Sessions live in the clients' cookies alone.
-    pub(crate) is_stateless: bool,
-    /// For these it is asked from when on the logins of a user count.
-    pub(crate) asks_not_before: bool,
-    /// By clause.
-    reasons: BTreeMap<&'static str, Cow<'static, str>>,
 }
 
 /// A layer's rules, and where they deviate from OWASP ASVS 5.0.

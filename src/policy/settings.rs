@@ -1,7 +1,8 @@
 //! The table: each setting of a layer, and the clauses that it answers to.
 
+use super::Level;
+use super::declared::Declared;
 use super::document::text_of;
-use super::{Declared, Level};
 use crate::client::{OnClientChange, Peer};
 use crate::cookie::{CookiePolicy, SameSite};
 use crate::lifecycle::{Policy, Reuse};
