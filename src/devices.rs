@@ -209,7 +209,8 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// # Errors
     ///
     /// If the store says that this session has expired, was ended or goes by another id by now:
-    /// then nothing is ended, whatever this request has read before. If nobody is logged in in it:
+    /// then nothing is ended, whatever this request has read before; if it happens while the others
+    /// are being ended, they are, and this session is no longer yours. If nobody is logged in in it:
     /// [`Error::NoSubject`]. If the store fails; some of the others may be ended then, and it can be
     /// called again.
     ///
@@ -224,8 +225,10 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         session.commit().await?;
         let Some(key) = session.key() else {
             return Err(match session.verdict() {
-                // This very request has ended it.
-                Verdict::Resumed => Error::NoSubject,
+                // This very request has ended it; or there never was one.
+                Verdict::Resumed | Verdict::New | Verdict::Malformed | Verdict::Unverified => {
+                    Error::NoSubject
+                }
                 verdict => Error::Lost(verdict),
             });
         };

@@ -131,8 +131,7 @@ const MISSING_LAYER: &str = "no SessionLayer of this data type is around the rou
 const CROSS_ORIGIN: &str = "This request was made by a page of another site, and was refused. \
     Sites that may make such requests must be trusted by the server.";
 
-const CSRF_TOKEN: &str = "This form is out of date, because you have signed in or out since it was \
-    shown. Please reload the page and try again.";
+const CSRF_TOKEN: &str = "This form is out of date. Please reload the page and try again.";
 
 impl Rejection {
     /// Returns the HTTP status that tells the client what happened.

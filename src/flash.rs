@@ -43,8 +43,9 @@
 //!
 //! # Requests at the same time
 //!
-//! A message is neither lost nor does it come back, whatever requests push and take at the same
-//! time: each message is merged by itself.
+//! As long as there are no more than [`CAPACITY`](Flash::CAPACITY), a message is neither lost nor
+//! does it come back, whatever requests push and take at the same time: each message is merged by
+//! itself.
 //!
 //! | one request | another one, at the same time | then |
 //! | --- | --- | --- |

@@ -119,7 +119,7 @@ impl KeyRing {
     /// # Errors
     ///
     /// [`KeyError::Unset`] if there is no such variable; otherwise that of the text, with the
-    /// variable's name before it. An empty one is [`KeyError::NoKey`].
+    /// variable's name before it: [`KeyError::At`], also for an empty one.
     pub fn from_env(variable: &str) -> Result<Self, KeyError> {
         let value = std::env::var_os(variable)
             .ok_or_else(|| KeyError::Unset { variable: variable.to_owned() })?;
@@ -136,7 +136,7 @@ impl KeyRing {
     /// # Errors
     ///
     /// [`KeyError::Unreadable`], also if the file is longer than 64 KiB; otherwise that of the
-    /// text, with the file's name before it. An empty one is [`KeyError::NoKey`].
+    /// text, with the file's name before it: [`KeyError::At`], also for an empty one.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
         let unreadable = |source| KeyError::Unreadable { path: path.to_owned(), source };

@@ -19,6 +19,11 @@ impl<T: SessionData> Session<T> {
     /// session.set_client(ClientInfo::new(user_agent).at(trusted));
     /// # }
     /// ```
+    ///
+    /// # Security
+    ///
+    /// Call it in a middleware inside of the layer. A [guard](crate::Guard) among a handler's
+    /// arguments looks before the handler runs, and knows no address by then.
     pub fn set_client(&self, client: ClientInfo) {
         let World { policy, observer, .. } = self.0.driver.world();
         self.0.machine().set_client(client, policy, observer);

@@ -65,12 +65,12 @@ struct Count {
 }
 
 impl<O: Observer> Guesses<O> {
-    /// Counts in intervals of this length, the first of which begins with the first such id, and
+    /// Counts in intervals of this length, a second at least, the first of which begins with the first such id, and
     /// tells the observer as soon as it is `threshold`. A threshold of zero is one.
     #[must_use]
     pub fn new(interval: Duration, threshold: u64, observer: O) -> Self {
         Self {
-            interval,
+            interval: interval.max(Duration::from_secs(1)),
             threshold: threshold.max(1),
             observer,
             clock: Arc::new(SystemClock),

@@ -123,9 +123,9 @@ pub enum RotationCause {
 /// ```
 /// use typed_session::{Event, Observer};
 ///
-/// struct Guesses(std::sync::atomic::AtomicU64);
+/// struct Useless(std::sync::atomic::AtomicU64);
 ///
-/// impl Observer for Guesses {
+/// impl Observer for Useless {
 ///     fn event(&self, event: &Event<'_>) {
 ///         if let Event::Rejected { .. } = event {
 ///             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

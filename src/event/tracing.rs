@@ -6,9 +6,9 @@ use super::{Event, Observer};
 
 /// Passes every event on to `tracing`, with the target `typed_session`.
 ///
-/// What is usual is `debug`, a session's start and end `info`, another client, an id that is
-/// good for nothing and a merge that overwrote something `warn`, and a failure
-/// `error`.
+/// What is usual is `debug`, a session's start, end and new id `info`; another client, an id or a
+/// token that is good for nothing, another site's request, guessing, and a merge that overwrote
+/// something `warn`; and a failure `error`.
 ///
 /// ```
 /// # use typed_session::{SessionData, SessionLayer, TracingObserver, store::MemoryStore};

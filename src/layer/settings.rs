@@ -103,10 +103,13 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     }
 
     /// Sets how long an ended session is remembered as ended: 10 minutes by
-    /// default. After that it is unknown, which is as good.
+    /// default, a minute at least. After that it is unknown.
+    ///
+    /// It should be longer than any request takes: a login that was under way when its user was
+    /// logged out everywhere is refused by what is remembered, and by nothing else.
     #[must_use]
     pub fn remember_ended(mut self, time: Duration) -> Self {
-        self.policy().remember_ended = time;
+        self.policy().remember_ended = time.max(LEAST_REMEMBERED);
         self
     }
 
@@ -122,7 +125,8 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         self
     }
 
-    /// Sends `Clear-Site-Data` when a session is ended (OWASP ASVS 5.0, 14.3.1).
+    /// Sends `Clear-Site-Data` with the response to the request that ends the session (OWASP ASVS 5.0,
+    /// 14.3.1): not when it expires, nor when it is ended from elsewhere.
     #[must_use]
     pub fn clear_site_data(mut self, what: ClearSiteData) -> Self {
         self.policy().clear_site_data = Some(what.value());
@@ -288,6 +292,9 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         Arc::make_mut(&mut self.shared)
     }
 }
+
+/// Less could be over before a login that is under way.
+const LEAST_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What a browser is told to forget when a session is ended.
 ///

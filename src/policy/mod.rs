@@ -110,10 +110,11 @@ impl Audit {
                 }
             }
             let said = setting.rules.iter().find_map(|rule| reasons.get(rule.clause));
+            // What was said of one clause is no reason for another one that is not kept.
             let reason = match (said, is_excused) {
-                (Some(said), _) => said.clone(),
+                (_, false) => Cow::Borrowed("**no reason was given**"),
+                (Some(said), true) => said.clone(),
                 (None, true) => Cow::Borrowed((setting.why)(facts)),
-                (None, false) => Cow::Borrowed("**no reason was given**"),
             };
             rules.push(Written { name: setting.name, value: (setting.value)(facts), reason });
         }

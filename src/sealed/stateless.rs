@@ -63,6 +63,8 @@ use crate::verdict::EndReason;
 /// - **Parallel requests overwrite each other.** The last `Set-Cookie` wins, as a whole; the other change is lost, and nobody is
 ///   told. An answer that was under way may even bring back the cookie of before a login or a
 ///   logout. [`transact`](crate::Session::transact) sees what its own request brought and nothing newer.
+/// - **A socket knows the cookie of its handshake alone.** [`check`](crate::Session::check) and [`Watch`](crate::Watch) see that
+///   copy's limits and `not_before`, and neither a logout nor later use. ASVS 4.4.4 needs a store.
 /// - **It can be put back.** The holder of two cookies may send the older one: never keep in it what must not
 ///   be had twice, such as a used coupon or failed attempts.
 /// - **It is small.** Name and value have 4096 octets together (RFC 6265bis, section 5.6; 3.3.5), which is about 2900

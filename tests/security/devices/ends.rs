@@ -102,7 +102,7 @@ fn without_a_subject_there_are_no_others() {
             world.sessions.end_others(session, EndReason::Revoked).await
         })
     };
-    assert!(matches!(end().0, Err(Error::Lost(Verdict::New))));
+    assert!(matches!(end().0, Err(Error::NoSubject)));
     world.change(&browser, |shop| shop.visits = 1);
     let error = end().0.unwrap_err();
     assert!(matches!(error, Error::NoSubject));
