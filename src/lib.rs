@@ -131,6 +131,7 @@
 //! | .. | logs in or out by the data, or calls `reauthenticate` or `rotate` | `load`, `replace` | a cookie with a new id |
 //! | .. | calls `end` | `load`, `replace` | the removal of the cookie; `Clear-Site-Data` if asked for |
 //! | .. | calls `transact` | `load`, `replace` at once, and again until it fits | no cookie |
+//! | .. | calls `transact`, and changes nothing | `load`, `load` at once: what it saw is still so | no cookie |
 //! | .. that another request changes meanwhile | changes data | `load`, and `replace` until it fits | no cookie |
 //! | .. that another request ends meanwhile | changes data | `load`, `replace` | 409, no cookie |
 //! | unknown, forged, expired, ended, unreadable | reads | `load` | no cookie |

@@ -145,6 +145,8 @@ enum Asked {
     Namesake,
     /// What is there by now.
     Newer,
+    /// Whether what a transaction has seen, and left as it was, is still what is there.
+    StillSo,
     /// To move the idle deadline; and the id to offer once more.
     Touch(Option<Handed>),
     Tombstone,
@@ -662,6 +664,7 @@ impl<T: SessionData> Machine<T> {
 
     fn write(&mut self, staged: Option<T>, cx: &Context<'_>) -> Result<Step, Error> {
         let Stage::Loaded(loaded) = &mut self.stage else { return Ok(Step::Done) };
+        let mut staged = staged;
         let is_staged = staged.is_some();
         let pending = loaded.wishes.pending();
         let client = self.client.shown.as_ref();
@@ -680,7 +683,10 @@ impl<T: SessionData> Machine<T> {
                 self.asked = Asked::Newer;
                 return Ok(Step::Call(Call::Load { key }));
             }
-            Some(held) => plan(held, &mut loaded.data, staged, &mut loaded.wishes, client, cx)?,
+            Some(held) => {
+                let (data, wishes) = (&mut loaded.data, &mut loaded.wishes);
+                plan(held, data, staged.as_mut(), wishes, client, cx)?
+            }
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
                 // Not that of a session which this request has ended since.
@@ -688,9 +694,21 @@ impl<T: SessionData> Machine<T> {
                 let lost = unanswered.find(|attempt| attempt.created && attempt.ended.is_none());
                 let id = lost.map(|attempt| attempt.held.id.clone());
                 let id = id.or_else(|| loaded.reserved.clone());
-                create(id, &loaded.data, staged, &loaded.wishes, loaded.verdict, client, cx)?
+                let (data, wishes) = (&loaded.data, &loaded.wishes);
+                create(id, data, staged.as_ref(), wishes, loaded.verdict, client, cx)?
             }
         };
+        if let (Some(held), Planned::Nothing { .. } | Planned::Touch { .. }) = (&loaded.held, &plan)
+            && is_staged
+            && self.tries == 0
+        {
+            // A transaction that changes nothing is an answer all the same, and what it has seen
+            // may be of long ago.
+            let key = held.key;
+            loaded.staged = staged;
+            self.asked = Asked::StillSo;
+            return Ok(Step::Call(Call::Load { key }));
+        }
         match plan {
             Planned::Nothing { offer } => {
                 // Not by a transaction: a wish may have come while it ran.
@@ -713,7 +731,7 @@ impl<T: SessionData> Machine<T> {
                 self.asked = Asked::Touch(offer);
                 Ok(Step::Call(Call::Touch { key, at, expires_at }))
             }
-            Planned::Write(attempt, staged) => {
+            Planned::Write(attempt) => {
                 // Shared and not copied: its answer may get lost, see `ours`.
                 let written = Arc::clone(&attempt.held);
                 let seat = seating::needed(loaded, &attempt, self.sat, cx.policy);
@@ -790,9 +808,20 @@ impl<T: SessionData> Machine<T> {
                     Err(Error::Lost(Verdict::Ended(reason)))
                 }
             },
+            (Asked::StillSo, Ok(Answer::Loaded(record))) => {
+                let held = self.loaded().and_then(|loaded| loaded.held.as_ref());
+                let is_so = held.zip(record.as_ref()).is_some_and(|(held, there)| {
+                    held.record.revision == there.revision && cx.now < there.expires_at
+                });
+                if is_so {
+                    self.forget_attempt();
+                    return Ok(Step::Done);
+                }
+                self.newer(record, cx)
+            }
             (Asked::Attempt, Ok(Answer::Replaced(Replaced::Conflict(record))))
             | (Asked::Newer, Ok(Answer::Loaded(record))) => self.newer(record, cx),
-            (Asked::Attempt | Asked::Newer | Asked::Namesake, Err(error)) => {
+            (Asked::Attempt | Asked::Newer | Asked::Namesake | Asked::StillSo, Err(error)) => {
                 let upkeep = self.attempt_is_upkeep();
                 let error = Error::Store(error);
                 if upkeep {

@@ -24,7 +24,7 @@ use crate::transport::Handed;
 use crate::verdict::{EndReason, Verdict};
 
 /// What is to be asked of the store, if anything.
-pub(super) enum Planned<T> {
+pub(super) enum Planned {
     /// Nothing to store; perhaps an id to offer once more.
     Nothing {
         offer: Option<Handed>,
@@ -35,8 +35,8 @@ pub(super) enum Planned<T> {
         expires_at: Timestamp,
         offer: Option<Handed>,
     },
-    /// A record to store, and the staged data in it.
-    Write(Attempt, Option<T>),
+    /// A record to store.
+    Write(Attempt),
 }
 
 /// A record on its way to the store, and what it means once it is there.
@@ -60,13 +60,12 @@ pub(super) struct Attempt {
 pub(super) fn plan<T: SessionData>(
     held: &Held,
     data: &mut T,
-    staged: Option<T>,
+    staged: Option<&mut T>,
     wishes: &mut Wishes,
     client: Option<&Arc<ClientInfo>>,
     cx: &Context<'_>,
-) -> Result<Planned<T>, Error> {
+) -> Result<Planned, Error> {
     let policy = cx.policy;
-    let mut staged = staged;
     let is_staged = staged.is_some();
     let pending = wishes.pending() && !is_staged;
     let mut live = held.live.clone();
@@ -74,7 +73,7 @@ pub(super) fn plan<T: SessionData>(
     let mut encoded = None;
     let mut renamed = false;
     if pending || is_staged {
-        let data = staged.as_mut().unwrap_or(data);
+        let data = staged.unwrap_or(data);
         if let Some(bytes) = unless_same(held, data, policy.encoding)? {
             encoded = Some(bytes);
             subject = data.subject();
@@ -235,7 +234,7 @@ pub(super) fn plan<T: SessionData>(
         staged: is_staged,
         ended: None,
     };
-    Ok(Planned::Write(attempt, staged))
+    Ok(Planned::Write(attempt))
 }
 
 /// Draws what it takes to write the id, while nothing is stored yet.
@@ -313,18 +312,18 @@ pub(super) fn touch_due(live: &Live, held: &Held, now: Timestamp, policy: &Polic
 pub(super) fn create<T: SessionData>(
     id: Option<SessionId>,
     data: &T,
-    staged: Option<T>,
+    staged: Option<&T>,
     wishes: &Wishes,
     verdict: Verdict,
     client: Option<&Arc<ClientInfo>>,
     cx: &Context<'_>,
-) -> Result<Planned<T>, Error> {
+) -> Result<Planned, Error> {
     let is_staged = staged.is_some();
     if !wishes.pending() && !is_staged {
         return Ok(Planned::Nothing { offer: None });
     }
     let policy = cx.policy;
-    let data = staged.as_ref().unwrap_or(data);
+    let data = staged.unwrap_or(data);
     let mut encoded = unless_default(data, policy.encoding)?;
     if encoded.is_none() && wishes.establish {
         let mut bytes = Vec::new();
@@ -392,7 +391,7 @@ pub(super) fn create<T: SessionData>(
         staged: is_staged,
         ended: None,
     };
-    Ok(Planned::Write(attempt, staged))
+    Ok(Planned::Write(attempt))
 }
 
 /// The data's bytes, or nothing if it is the default: a session is created by

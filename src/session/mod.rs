@@ -123,7 +123,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// The closure sees the data as it is in the store, this request's own
     /// changes included, which are committed first. If another request was
-    /// quicker, the closure is run again on what that one stored; it must have no
+    /// quicker, the closure is run again on what that one stored; if it changes nothing,
+    /// the store is asked whether what it saw is still so. It must have no
     /// side effects. When this returns `Ok`, the change is in the store, once.
     ///
     /// ```

@@ -156,6 +156,44 @@ fn a_lifetime_that_was_chosen_before_the_session_exists_is_kept() {
 }
 
 #[test]
+fn a_transaction_that_changes_nothing_has_seen_the_newest_data() {
+    let two = Two::after(|shop| shop.visits = 1);
+    // Of an hour ago, in a socket, say.
+    assert_eq!(two.b.1.read(|shop| shop.visits), 1);
+    run(two.a.1.transact(|shop| shop.visits = 5)).unwrap();
+    let mut runs = 0;
+    let seen = run(two.b.1.transact(|shop| {
+        runs += 1;
+        shop.visits
+    }));
+    assert_eq!((seen.map_err(|error| error.status()), runs), (Ok(5), 2));
+    assert_eq!(two.b.1.read(|shop| shop.visits), 5, "and so does what is read afterwards");
+
+    two.a.1.end();
+    run(two.a.1.commit()).unwrap();
+    let refused = run(two.b.1.transact(|shop| shop.visits));
+    assert!(matches!(refused, Err(Error::Lost(Verdict::Ended(_)))), "{refused:?}");
+}
+
+#[test]
+fn a_transaction_that_changes_nothing_costs_one_look() {
+    let world = World::new();
+    let browser = world.browser();
+    world.change(&browser, |shop| shop.visits = 1);
+    let mut runs = 0;
+    let (seen, answer) = world.visit(&browser, async |session| {
+        session
+            .transact(|shop| {
+                runs += 1;
+                shop.visits
+            })
+            .await
+    });
+    assert_eq!((seen.unwrap(), runs), (1, 1));
+    assert_eq!((answer.calls.load, answer.calls.total()), (2, 2), "the first is the request's own");
+}
+
+#[test]
 fn a_transaction_on_a_superseded_session_is_refused() {
     let two = Two::after(|shop| shop.visits = 1);
     two.a.1.update(|shop| shop.user = Some("ann".into()));
