@@ -18,6 +18,9 @@ const PAGE: usize = 100;
 /// How many rows are asked of a walk at once.
 const ROWS: usize = 1000;
 
+/// After so many refused tombstones a session is ended unconditionally.
+const MOST_TRIES: u32 = 16;
+
 /// How many sessions a walk ends at the same time.
 const AT_ONCE: usize = 16;
 
@@ -31,6 +34,13 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
     /// # Errors
     ///
     /// If the store fails; the session may be ended or not then.
+    ///
+    /// # Security
+    ///
+    /// It asks nobody whose the session is, and writes where there is none: the key must come from an
+    /// operator or a program. For a key out of a form there is [`end_of`](Self::end_of); with
+    /// [`max_sessions`](Self::max_sessions), a user's seats have a key, too, that can be computed from
+    /// the user's name, and to end those keeps the user from logging in.
     pub async fn end(&self, key: &SessionKey, reason: EndReason) -> store::Result<()> {
         self.store().end(key, &tombstone(reason, self.now(), self.remembers_ended())).await?;
         self.event(&Event::Ended { key: *key, reason });
@@ -127,7 +137,14 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         mut there: Record,
         reason: EndReason,
     ) -> store::Result<Option<bool>> {
+        let mut tries = 0;
         while there.subject == Some(*subject) && there.revision != Revision::ENDED {
+            tries += 1;
+            if tries > MOST_TRIES {
+                // Somebody writes without a pause: it is the subject's, and was all the time.
+                self.end(key, reason).await?;
+                return Ok(Some(true));
+            }
             let tombstone = tombstone(reason, self.now(), self.remembers_ended());
             there = match self.store().replace(key, there.revision, &tombstone).await? {
                 Replaced::Done => {

@@ -54,6 +54,9 @@ const MAX_TRIES: u32 = 512;
 /// How many keys are asked of the index at once.
 const PAGE: usize = 100;
 
+/// How many records are removed at once, to get at the table.
+const SWEPT: usize = 1000;
+
 const KIND: u8 = 2;
 
 /// What happens at a login of somebody who has as many sessions as allowed.
@@ -197,13 +200,24 @@ pub(crate) async fn take<S: Store>(
     let asking = Asking { store, ask, world };
     let mut ended = false;
     for _ in 0..MAX_TRIES {
-        let there = match store.load(&key).await? {
-            // Somebody has ended it by hand. No login until that is forgotten, rather than one
-            // too many.
-            Some(record) if record.revision == Revision::ENDED => {
+        let there = match store.load(&key).await {
+            // Somebody has ended it by hand. No login until that is to be forgotten, rather than
+            // one too many; and not until somebody sweeps.
+            Ok(Some(record)) if record.revision == Revision::ENDED => {
+                let is_over = world.now >= record.expires_at;
+                if is_over && store.remove_expired(world.now, SWEPT).await? > 0 {
+                    continue;
+                }
                 return Err(store::Error::new(ErrorKind::Other, TableEnded));
             }
-            there => there,
+            // A row that makes no sense must not be an outage for ever: once this is forgotten, a
+            // login makes the table anew, from the index.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let tombstone = tombstone(EndReason::Revoked, world.now, world.remember_ended);
+                store.end(&key, &tombstone).await?;
+                return Err(error);
+            }
+            there => there?,
         };
         let table = there.as_ref().and_then(|record| Table::decode(&record.body));
         let mut table = asking.completed(table.unwrap_or_default()).await?;
@@ -341,7 +355,9 @@ impl<S: Store> Asking<'_, S> {
     /// Looks at a seat's session, and makes sure of it if it is over.
     async fn look(&self, seat: &Seat) -> store::Result<Look> {
         let Self { store, ask, world } = self;
-        let waiting = world.now.since(seat.taken_at) < PATIENCE;
+        // A clock that was ahead must not keep a seat until its time comes.
+        let apart = world.now.since(seat.taken_at).max(seat.taken_at.since(world.now));
+        let waiting = apart < PATIENCE;
         loop {
             let Some(record) = self.load(&seat.key).await? else {
                 if seat.expected != 0 {

@@ -47,7 +47,8 @@ use crate::request::RequestHead;
 ///
 /// OWASP ASVS 5.0, 3.5.1 and 3.5.3. It sees where a request comes from, and not what the page there
 /// does: it is no help against a script that an attacker has brought into the site itself. A `GET`
-/// that changes something is not protected. Browsers before 2020 that send neither header with a form
+/// that changes something is not protected; nor is one that middleware inside of the layer turns into
+/// another method: such overrides belong outside of it. Browsers before 2020 that send neither header with a form
 /// have `SameSite` alone, or a [token](crate::csrf::Token). A network attacker on `http://` of the same
 /// host is for `Strict-Transport-Security` to keep out.
 ///

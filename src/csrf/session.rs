@@ -13,6 +13,9 @@ impl<T: SessionData> Session<T> {
     /// See [`Token`] for how long it is good. If what was changed gives the session another
     /// id, a login for example, it is committed first.
     ///
+    /// Under an id whose record this program cannot read, it is a token of a new session, as with any
+    /// change.
+    ///
     /// Where the layer [requires consent](crate::SessionLayer::require_consent) and there is none, no
     /// session is created and the token is good for nothing: call `give_consent` first.
     ///

@@ -6,7 +6,7 @@ use std::thread;
 
 use rocket::config::{Config, LogLevel, Shutdown};
 use rocket::fairing::AdHoc;
-use rocket::http::{CookieJar, Header, Status};
+use rocket::http::{CookieJar, Header, Method, Status};
 use rocket::local::asynchronous::Client;
 use rocket::request::{FromRequest, Outcome};
 use rocket::response::stream::TextStream;
@@ -412,6 +412,21 @@ fn a_shield_that_is_attached_after_the_layer_is_on_what_takes_the_place_of_a_res
         is_unavailable(&answer);
         assert_eq!(answer.values("x-content-type-options").len(), usize::from(again));
     }
+}
+
+#[test]
+fn a_fairing_that_sets_the_method_again_gets_no_request_of_another_site_through() {
+    let again = AdHoc::on_request("Override", |request, _| {
+        Box::pin(async move { request.set_method(Method::Post) })
+    });
+    let app = app(|rocket| rocket.mount("/", routes![act]).attach(again));
+    let cookie = app.visitor();
+    let fields = [format!("cookie: {cookie}"), "sec-fetch-site: cross-site".to_owned()];
+    let fields = fields.each_ref().map(|field| field.as_bytes());
+    let answer = loopback::send_fields(app.address, "POST", "/act/visit", &fields);
+    assert_eq!((answer.status, answer.values("set-cookie").len()), (403, 0), "{answer:?}");
+    assert_eq!(app.spied.take(), [], "no store call");
+    assert_eq!(app.post("/act/visit", &cookie).body, "2", "its own go through");
 }
 
 #[get("/ranked", rank = 1)]

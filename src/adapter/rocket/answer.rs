@@ -27,6 +27,12 @@ impl Gate {
         rocket.manage(Self).mount("/", [gate])
     }
 
+    /// Returns the answer to a rejected request that was not kept from the other routes after all: a
+    /// fairing attached later has given it another method.
+    pub(super) fn passed(request: &Request<'_>) -> Option<Answer> {
+        slot(request).take().map(|Rejected(answer)| answer)
+    }
+
     /// Keeps the request from all other routes.
     pub(super) fn take(request: &mut Request<'_>, rejection: &Rejection) {
         *slot(request) = Some(Rejected(Answer::of(rejection)));
@@ -74,6 +80,15 @@ impl Answer {
             status: rejection.status(),
             text: rejection.public_message(),
             headers: rejection.headers().map(owned).collect(),
+        }
+    }
+
+    /// Takes the place of a response that must not be sent.
+    pub(super) fn replace(self, response: &mut Response<'_>) {
+        *response = Response::new();
+        say(response, self.status, self.text);
+        for (name, value) in self.headers {
+            response.set_raw_header(name, value);
         }
     }
 

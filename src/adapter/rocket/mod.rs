@@ -63,10 +63,11 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
         let exchange = self.receive(&Head::of(request));
-        if let Some(rejection) = exchange.rejection() {
-            Gate::take(request, rejection);
+        match exchange.rejection() {
+            // And no session, so that no handler is of use whom a later fairing routes it to.
+            Some(rejection) => Gate::take(request, rejection),
+            None => *slot(request) = Some(exchange.pending()),
         }
-        *slot(request) = Some(exchange.pending());
         *slot(request) = Some(exchange);
     }
 
@@ -76,6 +77,8 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
         if let Some(error) = outcome.error {
             *response = Response::new();
             say(response, error.status(), error.public_message());
+        } else if let Some(answer) = Gate::passed(request) {
+            answer.replace(response);
         } else if let Some(answer) = answered(request, response.status()) {
             answer.put_on(request, response);
         }

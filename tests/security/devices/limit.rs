@@ -277,6 +277,52 @@ fn a_table_that_is_damaged_or_gone_is_made_from_the_index() {
 }
 
 #[test]
+fn seats_that_were_ended_by_hand_keep_nobody_out_for_longer_than_that_is_remembered() {
+    let world = limited(1, OnLimit::RejectNew);
+    let browser = world.browser();
+    assert!(log_in(&world, &browser, "ann").is_none());
+    let rows = run(world.rows.scan(None, 99)).unwrap().rows;
+    let table = rows.iter().find(|row| !row.is_session()).unwrap().key;
+    run(world.sessions.end(&table, EndReason::Revoked)).unwrap();
+    let (_, answer) = world.visit(&browser, async |session| session.end());
+    answer.is_fine();
+    assert_eq!(log_in(&world, &browser, "ann").unwrap().status(), 503);
+    world.clock.advance(9 * MINUTE);
+    assert_eq!(log_in(&world, &browser, "ann").unwrap().status(), 503);
+    // And nobody has swept.
+    world.clock.advance(MINUTE);
+    assert!(log_in(&world, &browser, "ann").is_none());
+    assert_eq!(log_in(&world, &world.browser(), "ann").unwrap().status(), 409, "the limit holds");
+}
+
+#[test]
+fn seats_that_no_store_can_read_are_made_anew_after_a_while() {
+    let world = limited(1, OnLimit::RejectNew);
+    let browser = world.browser();
+    // The first that a login looks at.
+    world.faults.nth(1, Verb::Load, ErrorKind::Corrupt, When::Before);
+    let error = log_in(&world, &browser, "ann");
+    world.faults.clear();
+    assert_eq!(error.map(|error| error.status()), Some(503));
+    assert_eq!(log_in(&world, &browser, "ann").unwrap().status(), 503);
+    world.clock.advance(10 * MINUTE);
+    assert!(log_in(&world, &browser, "ann").is_none());
+}
+
+#[test]
+fn a_seat_of_a_clock_that_was_ahead_is_free_as_soon_as_any_other() {
+    let world = limited(1, OnLimit::RejectNew);
+    let (dying, next) = (world.browser(), world.browser());
+    let now = typed_session::Clock::now(&world.clock);
+    world.clock.advance(30 * DAY);
+    world.faults.nth(2, Verb::Insert, ErrorKind::Unavailable, When::Before);
+    assert_eq!(log_in(&world, &dying, "ann").map(|error| error.status()), Some(503));
+    world.faults.clear();
+    world.clock.set(now);
+    assert!(log_in(&world, &next, "ann").is_none());
+}
+
+#[test]
 fn a_login_that_dies_between_any_two_steps_blocks_a_seat_for_a_minute_at_most() {
     let mut steps = 0;
     for anonymous in [false, true] {
