@@ -43,11 +43,12 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                     step
                 }
                 Ok(Step::Seat(seating)) => {
+                    let now = self.clock.now();
                     let world = seats::World {
-                        now: self.clock.now(),
+                        now,
                         remember_ended: self.policy.remember_ended,
                         observer: &*self.observer,
-                        step: self.step(self.clock.now()),
+                        step: self.step(now),
                     };
                     // In a box: it is rare, and all other requests would carry its size.
                     let seated = Box::pin(self.store.seat(&seating, world)).await;
