@@ -2,8 +2,8 @@
 //! dudect (Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?", 2017).
 //!
 //! ```text
-//! cargo run --release -p typed-session-benches --bin timing             1,000,000 measurements a class
-//! cargo run --release -p typed-session-benches --bin timing 5000000     more of them
+//! cargo run --release --manifest-path benches/Cargo.toml --bin timing             1,000,000 measurements a class
+//! cargo run --release --manifest-path benches/Cargo.toml --bin timing 5000000     more of them
 //! ```
 //!
 //! Two classes of input, drawn at random for each measurement; the time of each; Welch's t of

@@ -7,7 +7,7 @@ use axum::routing::get;
 use typed_session::store::MemoryStore;
 use typed_session::{Session, SessionData, SessionLayer, Subject};
 
-use crate::app::Profile;
+use crate::workload::Profile;
 
 impl SessionData for Profile {
     fn subject(&self) -> Option<Subject> {

@@ -27,7 +27,7 @@ use rand::rngs::SysRng;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::app::Profile;
+use crate::workload::Profile;
 
 const NAME: &str = "__Host-session";
 const IDLE: i64 = 60 * 60 * 1000;

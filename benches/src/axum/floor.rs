@@ -9,7 +9,7 @@ use axum::routing::get;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::app::Profile;
+use crate::workload::Profile;
 
 pub fn floor() -> Router {
     Router::new()

@@ -2,9 +2,9 @@
 //! application without sessions.
 //!
 //! ```text
-//! cargo run --release -p typed-session-benches              the table
-//! cargo run --release -p typed-session-benches 200          the same, of 200 rounds
-//! ... -p typed-session-benches W3 library 20                20 rounds of one, for a profiler
+//! cargo run --release --manifest-path benches/Cargo.toml          the table
+//! cargo run --release --manifest-path benches/Cargo.toml -- 200   the same, of 200 rounds
+//! ... -- W3 library 20       20 rounds of one, for a profiler
 //! ```
 //!
 //! Under `valgrind --tool=callgrind --toggle-collect='*::serve'` the latter counts
@@ -15,33 +15,16 @@
 //! quartiles. They differ between machines, and the ratio to the middleware
 //! written by hand differs least. Allocations are exact.
 
-use std::hint::black_box;
-
-use axum::Router;
-use axum::extract::Request;
-
-use crate::app::Workload;
-
-mod alloc;
-mod app;
-mod by_hand;
-mod floor;
-mod library;
-mod stopwatch;
+use typed_session_benches::app::{self, App, Contestant};
+use typed_session_benches::workload::Workload;
+use typed_session_benches::{alloc, axum, stopwatch};
 
 /// Sessions in the store, and requests in a round.
 const SESSIONS: usize = 1000;
 
 const ROUNDS: usize = 100;
 
-type Make = fn() -> Router;
-
-const CONTESTANTS: [(&str, Make); 4] = [
-    ("floor", floor::floor),
-    ("empty layer", floor::empty_layer),
-    ("by hand", by_hand::by_hand),
-    ("library", library::library),
-];
+const CONTESTANTS: [Contestant; 4] = [axum::FLOOR, axum::EMPTY_LAYER, axum::BY_HAND, axum::LIBRARY];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,12 +33,12 @@ fn main() {
         [rounds] => table(rounds.parse().expect("the number of rounds")),
         [workload, contestant, rounds] => {
             let workload = Workload::ALL.iter().find(|it| it.describe().starts_with(workload));
-            let (_, make) = CONTESTANTS
+            let contestant = CONTESTANTS
                 .iter()
-                .find(|(name, _)| name == contestant)
+                .find(|it| it.name == contestant)
                 .expect("floor, \"empty layer\", \"by hand\" or library");
             for _ in 0..rounds.parse().expect("the number of rounds") {
-                round(*make, *workload.expect("a workload, W0 to W5"));
+                round(contestant, *workload.expect("a workload, W0 to W5"));
             }
         }
         _ => eprintln!("usage: [ROUNDS] | WORKLOAD CONTESTANT ROUNDS"),
@@ -63,7 +46,7 @@ fn main() {
 }
 
 fn table(rounds: usize) {
-    CONTESTANTS[2..].iter().for_each(|(name, make)| check(name, *make));
+    CONTESTANTS[2..].iter().for_each(check);
     println!("{rounds} rounds of {SESSIONS} requests; ns (quartiles) and allocations a request");
     println!(
         "{:26}{:>24}{:>7}{:>24}{:>7}{:>24}{:>7}{:>9}",
@@ -72,9 +55,9 @@ fn table(rounds: usize) {
     for workload in Workload::ALL {
         let mut results = vec![(Vec::new(), 0.0); CONTESTANTS.len() - 1];
         for _ in 0..rounds {
-            let floor = round(CONTESTANTS[0].1, workload);
-            for ((times, allocations), (_, make)) in results.iter_mut().zip(&CONTESTANTS[1..]) {
-                let cost = round(*make, workload);
+            let floor = round(&CONTESTANTS[0], workload);
+            for ((times, allocations), contestant) in results.iter_mut().zip(&CONTESTANTS[1..]) {
+                let cost = round(contestant, workload);
                 times.push(cost.ns - floor.ns);
                 *allocations = cost.allocations - floor.allocations;
             }
@@ -93,7 +76,7 @@ fn table(rounds: usize) {
     for sessions in [SESSIONS, 100 * SESSIONS] {
         let bytes = CONTESTANTS[2..]
             .iter()
-            .map(|(name, make)| format!("{name} {:.0}", bytes_a_session(*make, sessions)));
+            .map(|it| format!("{} {:.0}", it.name, bytes_a_session(it, sessions)));
         let bytes: Vec<String> = bytes.collect();
         println!("live heap bytes a session, of {sessions}: {}", bytes.join(", "));
     }
@@ -106,12 +89,12 @@ struct Cost {
 }
 
 /// Measures one request of the workload for each session of a fresh store.
-fn round(make: Make, workload: Workload) -> Cost {
-    let mut app = make();
-    let requests = app::prepare(&mut app, SESSIONS, workload);
+fn round(contestant: &Contestant, workload: Workload) -> Cost {
+    let mut app = (contestant.make)();
+    app::prepare(&mut *app, SESSIONS, workload);
     let before = alloc::calls();
     let start = stopwatch::thread_time();
-    serve(&mut app, requests);
+    serve(&mut *app);
     let time = stopwatch::thread_time() - start;
     let calls = alloc::calls() - before;
     Cost {
@@ -122,38 +105,36 @@ fn round(make: Make, workload: Workload) -> Cost {
 
 /// Apart, so that a profiler can be told to look at nothing else.
 #[inline(never)]
-fn serve(app: &mut Router, requests: Vec<Request>) {
-    for request in requests {
-        drop(black_box(app::call(app, request)));
-    }
+fn serve(app: &mut dyn App) {
+    app.serve();
 }
 
-fn bytes_a_session(make: Make, sessions: usize) -> f64 {
-    let mut app = make();
+fn bytes_a_session(contestant: &Contestant, sessions: usize) -> f64 {
+    let mut app = (contestant.make)();
     let before = alloc::live_bytes();
     for _ in 0..sessions {
-        drop(app::call(&mut app, app::request(Workload::Create.path(), None)));
+        drop(app.visit(Workload::Create.path(), None));
     }
     (alloc::live_bytes() - before) as f64 / sessions as f64
 }
 
 /// A contestant that forgets its work is quick.
-fn check(name: &str, make: Make) {
+fn check(contestant: &Contestant) {
     for workload in Workload::ALL {
-        let mut app = make();
-        for request in app::prepare(&mut app, 10, workload) {
-            let old = request.headers().get("cookie").cloned();
-            let response = app::call(&mut app, request);
-            assert!(response.status().is_success(), "{name}, {}", workload.describe());
-            let new = app::cookie(&response);
-            assert_eq!(new.is_some(), workload.sets_cookie(), "{name}, {}", workload.describe());
+        let mut app = (contestant.make)();
+        let what = format!("{}, {}", contestant.name, workload.describe());
+        for _ in 0..10 {
+            let old = app.visit(workload.prepared_by(), None).cookie;
+            let old = old.filter(|_| workload.has_cookie());
+            let answer = app.visit(workload.path(), old.as_deref());
+            assert!((200..300).contains(&answer.status), "{what}");
+            assert_eq!(answer.cookie.is_some(), workload.sets_cookie(), "{what}");
             if workload == Workload::Login {
-                let old = old.as_ref().and_then(|old| old.to_str().ok());
-                assert_ne!(old, new.as_deref(), "{name}: a login changes the id");
-                let late = app::call(&mut app, app::request("/write", old));
-                assert_eq!(late.status(), 409, "{name}: the old id writes nothing");
-                let next = app::call(&mut app, app::request("/login", new.as_deref()));
-                assert!(next.status().is_success(), "{name}: the new id does");
+                assert_ne!(old, answer.cookie, "{what}: a login changes the id");
+                let late = app.visit("/write", old.as_deref());
+                assert_eq!(late.status, 409, "{what}: the old id writes nothing");
+                let next = app.visit("/login", answer.cookie.as_deref());
+                assert!((200..300).contains(&next.status), "{what}: the new id does");
             }
         }
     }
