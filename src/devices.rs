@@ -235,7 +235,7 @@ impl<T: SessionData, S: Store> SessionLayer<T, S> {
         // Not by what is remembered of it.
         let record = self.store().load(&key).await?;
         let stands = {
-            let cx = self.shared.context(Job::Load, &session.0, self.now());
+            let cx = self.shared.context(Job::Load, &session.0.visit, self.now());
             session.0.machine().stands(record, &cx)
         };
         let (key, subject) = stands.map_err(Error::Lost)?;

@@ -1,31 +1,75 @@
 //! The driver: the one place that awaits the store on behalf of a request.
 
-use std::sync::atomic::Ordering;
+use std::cell::Cell;
+use std::pin::pin;
+use std::sync::{Arc, MutexGuard};
+use std::task::{Poll, Waker};
 
 use crate::data::SessionData;
+use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::Error;
 use crate::event::Event;
+use crate::exchange::Outcome;
 use crate::layer::Shared;
-use crate::lifecycle::{Call, Context, Standing, Step};
+use crate::lifecycle::{Call, Context, Machine, Standing, Step};
 use crate::seats;
-use crate::session::{BoxFuture, Driven, Driver, Inner, Job, World};
+use crate::session::{BoxFuture, Driven, Driver, Inner, Job, Visit, World};
 use crate::store::Backend;
 use crate::time::Timestamp;
 
+/// The way to a request's machine, for a moment at a time.
+pub(crate) trait Reach<T> {
+    /// Never across an `await`.
+    fn machine(&mut self) -> impl AsMut<Machine<T>>;
+}
+
+/// It is locked for each moment.
+impl<T> Reach<T> for &Inner<T> {
+    fn machine(&mut self) -> impl AsMut<Machine<T>> {
+        Locked(Inner::machine(self))
+    }
+}
+
+/// It is one's own.
+impl<T> Reach<T> for &mut Machine<T> {
+    fn machine(&mut self) -> impl AsMut<Machine<T>> {
+        Own(self)
+    }
+}
+
+struct Locked<'a, T>(MutexGuard<'a, Machine<T>>);
+
+impl<T> AsMut<Machine<T>> for Locked<'_, T> {
+    fn as_mut(&mut self) -> &mut Machine<T> {
+        &mut self.0
+    }
+}
+
+struct Own<'a, T>(&'a mut Machine<T>);
+
+impl<T> AsMut<Machine<T>> for Own<'_, T> {
+    fn as_mut(&mut self) -> &mut Machine<T> {
+        self.0
+    }
+}
+
 impl<T: SessionData, S: Backend> Shared<T, S> {
     /// Awaits the store, for a machine that does not. It is the caller's turn.
-    pub(crate) async fn run(&self, inner: &Inner<T>, job: Job) -> Result<Driven, Error> {
+    async fn run(
+        &self,
+        mut reach: impl Reach<T>,
+        visit: &Visit,
+        job: Job,
+        mut now: Timestamp,
+    ) -> Result<Driven, Error> {
         let mut step = {
-            let mut machine = inner.machine();
+            let cx = self.context(job, visit, now);
+            let mut machine = reach.machine();
+            let machine = machine.as_mut();
             match job {
-                // Nothing is judged before the record is there: any time will do.
-                Job::Load => machine.start_load(&self.context(job, inner, inner.arrived)),
-                Job::Commit | Job::Finish => {
-                    machine.start_commit(&self.context(job, inner, self.clock.now()))
-                }
-                Job::Attempt { first } => {
-                    machine.start_attempt(first, &self.context(job, inner, self.clock.now()))
-                }
+                Job::Load => machine.start_load(&cx),
+                Job::Commit | Job::Finish => machine.start_commit(&cx),
+                Job::Attempt { first } => machine.start_attempt(first, &cx),
             }
         };
         loop {
@@ -33,12 +77,15 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                 Ok(Step::Done) => return Ok(Driven::Done),
                 Ok(Step::Again) => return Ok(Driven::Again),
                 Ok(Step::Call(call)) => {
-                    let answer = self.store.perform(&call, &inner.slot, self.surroundings()).await;
-                    let cx = self.context(job, inner, self.clock.now());
-                    let mut machine = inner.machine();
-                    let step = machine.answer(answer, &cx);
-                    if let Some(header) = inner.slot.take_written() {
-                        machine.hand_out_instead(header);
+                    let answer = self.store.perform(&call, &visit.slot, self.surroundings()).await;
+                    if !S::AT_ONCE {
+                        now = self.clock.now();
+                    }
+                    let cx = self.context(job, visit, now);
+                    let mut machine = reach.machine();
+                    let step = machine.as_mut().answer(answer, &cx);
+                    if let Some(header) = visit.slot.take_written() {
+                        machine.as_mut().hand_out_instead(header);
                     }
                     step
                 }
@@ -48,22 +95,43 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                         now,
                         remember_ended: self.policy.remember_ended,
                         observer: &*self.observer,
-                        step: self.step(now),
+                        step: step_of(now),
                     };
                     // In a box: it is rare, and all other requests would carry its size.
                     let seated = Box::pin(self.store.seat(&seating, world)).await;
-                    inner.machine().seated(seated)
+                    reach.machine().as_mut().seated(seated)
                 }
                 Err(error) => {
                     let key = {
-                        let mut machine = inner.machine();
-                        machine.failed();
-                        machine.key()
+                        let mut machine = reach.machine();
+                        machine.as_mut().failed();
+                        machine.as_mut().key()
                     };
                     self.observer.event(&Event::Failed { key, error: &error });
                     return Err(error);
                 }
             };
+        }
+    }
+
+    /// Does the job without a wait, if the store is one that answers at once.
+    ///
+    /// Nothing is lost if it waits all the same: what it was asked is then asked again, as after a
+    /// future that was dropped.
+    fn run_at_once(
+        &self,
+        machine: &mut Machine<T>,
+        visit: &Visit,
+        job: Job,
+        now: Timestamp,
+    ) -> Option<Result<Driven, Error>> {
+        if !S::AT_ONCE {
+            return None;
+        }
+        let run = pin!(self.run(machine, visit, job, now));
+        match run.poll(&mut std::task::Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
         }
     }
 
@@ -74,9 +142,9 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
             Err(verdict) => return Ok(Standing { verdict, expires_at: None }),
         };
         let call = Call::Load { key };
-        let answer = self.store.perform(&call, &inner.slot, self.surroundings()).await;
+        let answer = self.store.perform(&call, &inner.visit.slot, self.surroundings()).await;
         let standing = {
-            let cx = self.context(Job::Load, inner, self.clock.now());
+            let cx = self.context(Job::Load, &inner.visit, self.clock.now());
             inner.machine().check(answer, &cx)
         };
         if let Err(error) = &standing {
@@ -85,18 +153,18 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
         standing
     }
 
-    pub(crate) fn context(&self, job: Job, inner: &Inner<T>, now: Timestamp) -> Context<'_> {
+    pub(crate) fn context(&self, job: Job, visit: &Visit, now: Timestamp) -> Context<'_> {
         Context {
             now,
-            arrived: inner.arrived,
+            arrived: visit.arrived.unwrap_or(now),
             policy: &self.policy,
             entropy: &*self.entropy,
             observer: &*self.observer,
             finishing: job == Job::Finish,
             step: match job {
-                // It makes no revision, and all threads share the counter.
+                // It makes no revision.
                 Job::Load => 0,
-                Job::Commit | Job::Finish | Job::Attempt { .. } => self.step(now),
+                Job::Commit | Job::Finish | Job::Attempt { .. } => step_of(now),
             },
         }
     }
@@ -109,15 +177,25 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
             observer: &*self.observer,
         }
     }
+}
 
-    /// By how much the next revision grows.
-    fn step(&self, now: Timestamp) -> u32 {
-        // Two layers, and two runs of one program, must not go in step; for that the
-        // time and a counter, well mixed, do. It is no secret.
-        let count = self.steps.fetch_add(1, Ordering::Relaxed);
-        let here = std::ptr::from_ref(self).addr() as u64;
-        let mixed = mix(count ^ mix(now.as_millis().cast_unsigned()) ^ mix(here));
-        (mixed >> 32) as u32
+/// By how much the next revision grows.
+///
+/// No two writers may go in step, or one would take the other's record for its own. For that a
+/// counter that starts at random in each thread, and the time, well mixed, do. It is no secret.
+fn step_of(now: Timestamp) -> u32 {
+    thread_local!(static COUNT: Cell<u64> = Cell::new(seed()));
+    let count = COUNT.get().wrapping_add(1);
+    COUNT.set(count);
+    (mix(count ^ mix(now.as_millis().cast_unsigned())) >> 32) as u32
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    match SystemEntropy.fill(&mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        // No id can be made then, so there is little to write.
+        Err(_) => std::ptr::from_ref(&bytes).addr() as u64,
     }
 }
 
@@ -130,7 +208,7 @@ const fn mix(mut x: u64) -> u64 {
 
 impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
     fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
-        Box::pin(self.run(inner, job))
+        Box::pin(self.run(inner, &inner.visit, job, self.clock.now()))
     }
 
     fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>> {
@@ -141,13 +219,47 @@ impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
         self.surroundings()
     }
 
-    fn load_now(&self, inner: &Inner<T>) -> bool {
-        let mut machine = inner.machine();
-        machine.is_loaded()
-            || machine.has_no_candidate()
-                && matches!(
-                    machine.start_load(&self.context(Job::Load, inner, inner.arrived)),
-                    Ok(Step::Done)
-                )
+    fn load_at_once(
+        &self,
+        machine: &mut Machine<T>,
+        visit: &Visit,
+    ) -> Option<Result<Driven, Error>> {
+        if machine.is_loaded() {
+            return Some(Ok(Driven::Done));
+        }
+        if machine.has_no_candidate() {
+            // Nothing is judged, so any time will do.
+            let cx = self.context(Job::Load, visit, Timestamp::default());
+            return match machine.start_load(&cx) {
+                Ok(Step::Done) => Some(Ok(Driven::Done)),
+                _ => None,
+            };
+        }
+        if !S::AT_ONCE {
+            return None;
+        }
+        self.run_at_once(machine, visit, Job::Load, self.clock.now())
+    }
+
+    fn finish_at_once(&self, machine: &mut Machine<T>, visit: &Visit) -> Option<Outcome> {
+        let error = if machine.is_loaded() {
+            let now = self.clock.now();
+            if machine.is_settled(now, &self.policy) {
+                None
+            } else {
+                self.run_at_once(machine, visit, Job::Finish, now)?.err()
+            }
+        } else {
+            None
+        };
+        Some(Outcome { effects: machine.take_effects(), error })
+    }
+
+    fn finish(self: Arc<Self>, inner: Arc<Inner<T>>) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            let _turn = inner.turn.lock().await;
+            let error = self.run(&*inner, &inner.visit, Job::Finish, self.clock.now()).await.err();
+            Outcome { effects: inner.machine().take_effects(), error }
+        })
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::error::{Error, Rejection};
-use crate::layer::Shared;
-use crate::session::{Inner, Job, PendingSession, Session};
+use crate::session::{Inner, PendingSession, Session};
 use crate::store::Backend;
 
 /// One request and its response, as far as the session goes.
@@ -18,9 +18,9 @@ use crate::store::Backend;
 /// hangs up, it stores nothing but what a handler has committed by itself.
 #[must_use = "what the request changes is stored by `finish`"]
 pub struct Exchange<T, S> {
-    pub(crate) inner: Arc<Inner<T>>,
-    pub(crate) shared: Arc<Shared<T, S>>,
-    pub(crate) rejection: Option<Rejection>,
+    inner: Arc<Inner<T>>,
+    rejection: Option<Rejection>,
+    store: PhantomData<fn() -> S>,
 }
 
 /// What a response must carry, and whether it may be sent as it is.
@@ -36,6 +36,10 @@ pub struct Outcome {
 }
 
 impl<T: SessionData, S: Backend> Exchange<T, S> {
+    pub(crate) const fn new(inner: Arc<Inner<T>>, rejection: Option<Rejection>) -> Self {
+        Self { inner, rejection, store: PhantomData }
+    }
+
     /// Returns why the request is not to be handled at all, if it is not.
     ///
     /// The adapter then answers with the rejection's status and sentence, and calls no
@@ -65,38 +69,35 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
     ///
     /// Call it before the headers leave, also for an error response.
     pub async fn finish(self) -> Outcome {
-        match self.finish_now() {
+        match self.finish_or_box() {
             Ok(outcome) => outcome,
-            Err(exchange) => exchange.finish_later().await,
+            Err(finish) => finish.await,
         }
     }
 
     /// Finishes at once, or returns the future that does.
     ///
     /// For adapters whose own future has no room for one without a name. Most
-    /// requests leave the session alone or only read it, and cost no box.
+    /// requests leave the session alone or only read it, and cost no box; nor does any
+    /// whose store [answers at once](crate::store::Store::ANSWERS_AT_ONCE).
     ///
     /// # Errors
     ///
     /// The future, if the store must be asked.
-    pub fn finish_or_box(self) -> Result<Outcome, Pin<Box<dyn Future<Output = Outcome> + Send>>> {
-        self.finish_now().map_err(|exchange| Box::pin(exchange.finish_later()) as _)
+    pub fn finish_or_box(
+        mut self,
+    ) -> Result<Outcome, Pin<Box<dyn Future<Output = Outcome> + Send>>> {
+        self.finish_at_once().ok_or_else(|| Arc::clone(&self.inner.driver).finish(self.inner))
     }
 
-    fn finish_now(self) -> Result<Outcome, Self> {
-        let Some(turn) = self.inner.turn.try_lock() else { return Err(self) };
-        let mut machine = self.inner.machine();
-        if !machine.is_settled(|| self.shared.clock.now(), &self.shared.policy) {
-            drop((machine, turn));
-            return Err(self);
+    fn finish_at_once(&mut self) -> Option<Outcome> {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            let (machine, visit, driver) = inner.alone();
+            return driver.finish_at_once(machine, visit);
         }
-        Ok(Outcome { effects: machine.take_effects(), error: None })
-    }
-
-    async fn finish_later(self) -> Outcome {
-        let _turn = self.inner.turn.lock().await;
-        let error = self.shared.run(&self.inner, Job::Finish).await.err();
-        Outcome { effects: self.inner.machine().take_effects(), error }
+        // Somebody has kept a handle, and may be using it.
+        let _turn = self.inner.turn.try_lock()?;
+        self.inner.driver.finish_at_once(&mut self.inner.machine(), &self.inner.visit)
     }
 }
 

@@ -171,7 +171,7 @@ impl<T: SessionData> PendingSession<T> {
     /// # Errors
     ///
     /// If the store fails, or the session is refused.
-    pub async fn guarded<R: Requirement<T>>(&self) -> Result<Guard<T, R>, Rejection> {
+    pub async fn guarded<R: Requirement<T>>(self) -> Result<Guard<T, R>, Rejection> {
         Guard::check(self.load().await?)
     }
 }
@@ -223,7 +223,7 @@ impl<T: SessionData> Session<T> {
     #[must_use]
     pub fn refuse(&self, why: Refusal) -> Rejection {
         let policy = self.0.policy();
-        let may_be_sent = self.0.navigates && policy.transport.is_cookie();
+        let may_be_sent = self.0.visit.navigates && policy.transport.is_cookie();
         let location = policy.pages.of(why).filter(|_| may_be_sent).cloned();
         let challenge = match location {
             None if policy.transport.is_bearer() => challenge(why, self.verdict()),

@@ -85,20 +85,30 @@ impl From<u128> for Subject {
 }
 
 impl From<u64> for Subject {
-    fn from(number: u64) -> Self {
-        u128::from(number).into()
+    fn from(mut number: u64) -> Self {
+        // Like `u128`, whose division takes ten times as long.
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return digits[start..].into();
+            }
+        }
     }
 }
 
 impl From<u32> for Subject {
     fn from(number: u32) -> Self {
-        u128::from(number).into()
+        u64::from(number).into()
     }
 }
 
 impl From<i64> for Subject {
     fn from(number: i64) -> Self {
-        match u128::try_from(number) {
+        match u64::try_from(number) {
             Ok(number) => number.into(),
             Err(_) => number.to_string().into(),
         }
@@ -129,6 +139,7 @@ mod tests {
     #[test]
     fn every_number_is_its_decimal_digits() {
         assert_eq!(Subject::from(0u32), Subject::from("0"));
+        assert_eq!(Subject::from(u64::MAX), Subject::from(u64::MAX.to_string()));
         assert_eq!(Subject::from(u128::MAX), Subject::from(u128::MAX.to_string()));
         assert_eq!(Subject::from(i64::MIN), Subject::from(i64::MIN.to_string()));
         assert_eq!(Subject::from(-7), Subject::from("-7"));

@@ -88,11 +88,14 @@ impl Encoding {
 }
 
 /// Equal for permutations, and mostly different otherwise.
-fn sums(bytes: &[u8]) -> (u64, u64) {
-    bytes
-        .iter()
-        .map(|byte| u64::from(*byte))
-        .fold((0, 0), |(sum, squares), byte| (sum + byte, squares + byte * byte))
+fn sums(bytes: &[u8]) -> (u32, u32) {
+    // In 32 bits and apart, so that it is done on many bytes at once.
+    let sum = bytes.iter().fold(0, |sum: u32, byte| sum.wrapping_add(u32::from(*byte)));
+    let squares = bytes.iter().fold(0, |sum: u32, byte| {
+        let byte = u32::from(*byte);
+        sum.wrapping_add(byte * byte)
+    });
+    (sum, squares)
 }
 
 /// The session data has no encoding: a map whose keys are no strings, or a

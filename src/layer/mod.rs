@@ -3,7 +3,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 pub use self::settings::ClearSiteData;
@@ -16,7 +15,7 @@ use crate::exchange::Exchange;
 use crate::lifecycle::Policy;
 use crate::policy::Declared;
 use crate::request::{RequestHead, navigates};
-use crate::session::Inner;
+use crate::session::{Inner, Visit};
 use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -56,7 +55,6 @@ pub(crate) struct Shared<T, S> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) steps: Arc<AtomicU64>,
     data: PhantomData<fn() -> T>,
 }
 
@@ -84,7 +82,6 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
                 observer: Arc::new(()),
-                steps: Arc::new(AtomicU64::new(0)),
                 data: PhantomData,
             }),
         }
@@ -129,15 +126,16 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
             }
         });
         let fields = request.fields(self.request_header());
-        let mut exchange = self.opened(fields, client, navigates);
+        let inner = self.opened(fields, client, navigates);
         let policy = &self.shared.policy;
+        let mut rejection = None;
         if policy.transport.is_ambient()
             && let Err(why) = policy.origin_check.judge(request)
         {
             self.event(&Event::CrossOrigin { why });
-            exchange.rejection = Some(Rejection::CrossOrigin(why));
+            rejection = Some(Rejection::CrossOrigin(why));
         }
-        exchange
+        Exchange::new(inner, rejection)
     }
 
     /// Opens a request's session, by the values of its fields of the name
@@ -176,7 +174,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Of the request itself it knows nothing, so what a [`Guard`](crate::Guard) refuses is never
     /// sent to a page: see [`receive`](Self::receive).
     pub fn open<'h>(&self, values: impl IntoIterator<Item = &'h [u8]>) -> Exchange<T, S> {
-        self.opened(values, None, false)
+        Exchange::new(self.opened(values, None, false), None)
     }
 
     fn opened<'h>(
@@ -184,13 +182,14 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         values: impl IntoIterator<Item = &'h [u8]>,
         client: Option<ClientInfo>,
         navigates: bool,
-    ) -> Exchange<T, S> {
+    ) -> Arc<Inner<T>> {
         let Shared { store, policy, .. } = &*self.shared;
         let (candidates, slot) = store.open(policy, values.into_iter());
         let driver: Arc<Shared<T, S>> = Arc::clone(&self.shared);
-        let arrived = self.shared.clock.now();
-        let inner = Inner::new(candidates, slot, client, arrived, navigates, driver);
-        Exchange { inner: Arc::new(inner), shared: Arc::clone(&self.shared), rejection: None }
+        // Not for nothing: to read the clock takes longer than all the rest here.
+        let arrived = policy.rotation.map(|_| self.now());
+        let visit = Visit { arrived, navigates, slot };
+        Arc::new(Inner::new(candidates, client, visit, driver))
     }
 }
 
@@ -209,7 +208,6 @@ impl<T, S> Clone for Shared<T, S> {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             observer: Arc::clone(&self.observer),
-            steps: Arc::clone(&self.steps),
             data: PhantomData,
         }
     }

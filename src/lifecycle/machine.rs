@@ -429,14 +429,13 @@ impl<T: SessionData> Machine<T> {
 
     /// Tells whether a commit would ask the store nothing and add nothing to the
     /// response. A quick and careful look; "no" costs no more than time.
-    pub(crate) fn is_settled(&self, now: impl FnOnce() -> Timestamp, policy: &Policy) -> bool {
+    pub(crate) fn is_settled(&self, now: Timestamp, policy: &Policy) -> bool {
         let Some(loaded) = self.loaded() else { return true };
         let wishes = &loaded.wishes;
         if wishes.pending() || wishes.torn || loaded.dying.is_some() || loaded.unended.is_some() {
             return false;
         }
         loaded.held.as_ref().is_none_or(|held| {
-            let now = now();
             held.shown != Shown::Successor
                 && !(wishes.rewrite && held.shown == Shown::Current)
                 && held.live.ids.successor.is_none()

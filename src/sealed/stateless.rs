@@ -208,6 +208,9 @@ impl<N: NotBefore> Check for N {
 impl Backend for Stateless {}
 
 impl Perform for Stateless {
+    /// It may ask the application's [`NotBefore`].
+    const AT_ONCE: bool = false;
+
     fn open<'h>(
         &self,
         policy: &Policy,

@@ -11,6 +11,7 @@ use crate::data::SessionData;
 use crate::entropy::Entropy;
 use crate::error::Error;
 use crate::event::Observer;
+use crate::exchange::Outcome;
 use crate::lifecycle::{Machine, Policy, Standing};
 use crate::sealed::Slot;
 use crate::time::{Clock, Timestamp};
@@ -23,12 +24,18 @@ pub(crate) struct Inner<T> {
     closure_on: AtomicUsize,
     /// A panic has dropped a handle, and the state does not know yet.
     panicked: AtomicBool,
-    pub(crate) arrived: Timestamp,
+    pub(crate) visit: Visit,
+    pub(crate) driver: Arc<dyn Driver<T>>,
+}
+
+/// What there is to know of a request beside its session.
+pub(crate) struct Visit {
+    /// When it came in, where that can matter: only timed rotation asks.
+    pub(crate) arrived: Option<Timestamp>,
     /// The browser goes to the page that answers, so that another page may take its place.
     pub(crate) navigates: bool,
     /// What the request brought of what a store would keep.
     pub(crate) slot: Slot,
-    pub(crate) driver: Arc<dyn Driver<T>>,
 }
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -44,9 +51,15 @@ pub(crate) trait Driver<T>: Send + Sync {
     /// What the layer was told of the world, for what needs no store.
     fn world(&self) -> World<'_>;
 
-    /// Loads the session at once, if there is nothing to ask the store, and tells
-    /// whether it is loaded.
-    fn load_now(&self, inner: &Inner<T>) -> bool;
+    /// Loads the session, if that needs no wait.
+    fn load_at_once(&self, machine: &mut Machine<T>, visit: &Visit)
+    -> Option<Result<Driven, Error>>;
+
+    /// Finishes the request, if that needs no wait. It is the caller's turn.
+    fn finish_at_once(&self, machine: &mut Machine<T>, visit: &Visit) -> Option<Outcome>;
+
+    /// Finishes the request.
+    fn finish(self: Arc<Self>, inner: Arc<Inner<T>>) -> BoxFuture<'static, Outcome>;
 }
 
 /// Where a session lives, but for the store.
@@ -83,10 +96,8 @@ pub(crate) enum Driven {
 impl<T> Inner<T> {
     pub(crate) fn new(
         candidates: Candidates,
-        slot: Slot,
         client: Option<ClientInfo>,
-        arrived: Timestamp,
-        navigates: bool,
+        visit: Visit,
         driver: Arc<dyn Driver<T>>,
     ) -> Self
     where
@@ -97,9 +108,7 @@ impl<T> Inner<T> {
             turn: futures_util::lock::Mutex::new(()),
             closure_on: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
-            arrived,
-            navigates,
-            slot,
+            visit,
             driver,
         }
     }
@@ -118,6 +127,15 @@ impl<T> Inner<T> {
             machine.tear();
         }
         machine
+    }
+
+    /// Does what `machine` would, for who has the only handle, which spares the lock.
+    pub(crate) fn alone(&mut self) -> (&mut Machine<T>, &Visit, &dyn Driver<T>) {
+        let machine = self.machine.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(self.panicked.get_mut()) {
+            machine.tear();
+        }
+        (machine, &self.visit, &*self.driver)
     }
 
     /// Notes that a panic drops a handle; without the lock, which the panic may hold.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use self::inner::{BoxFuture, Driven, Driver, Inner, Job, World};
+pub(crate) use self::inner::{BoxFuture, Driven, Driver, Inner, Job, Visit, World};
 use crate::data::SessionData;
 use crate::effects::Effects;
 use crate::error::{Error, Rejection};
@@ -67,12 +67,17 @@ impl<T: SessionData> PendingSession<T> {
     /// If the store fails. A session that is expired, ended or unknown is no
     /// error: its data is the default, and its [`verdict`](Session::verdict) says
     /// why.
-    pub async fn load(&self) -> Result<Session<T>, Error> {
-        if !self.0.driver.load_now(&self.0) {
-            let _turn = self.0.turn.lock().await;
-            self.0.driver.drive(&self.0, Job::Load).await?;
-        }
-        Ok(Session(Arc::clone(&self.0)))
+    pub async fn load(self) -> Result<Session<T>, Error> {
+        let inner = &*self.0;
+        let loaded = inner.driver.load_at_once(&mut inner.machine(), &inner.visit);
+        match loaded {
+            Some(result) => result?,
+            None => {
+                let _turn = inner.turn.lock().await;
+                inner.driver.drive(inner, Job::Load).await?
+            }
+        };
+        Ok(Session(self.0))
     }
 }
 

@@ -21,6 +21,9 @@ impl<S: Store> Backend for S {}
 
 /// What the driver asks for.
 pub(crate) trait Perform: Send + Sync + 'static {
+    /// See [`Store::ANSWERS_AT_ONCE`].
+    const AT_ONCE: bool;
+
     /// Reads the ids among the values of a request's fields, and what else it brings.
     fn open<'h>(
         &self,
@@ -45,6 +48,8 @@ pub(crate) trait Perform: Send + Sync + 'static {
 }
 
 impl<S: Store> Perform for S {
+    const AT_ONCE: bool = S::ANSWERS_AT_ONCE;
+
     fn open<'h>(
         &self,
         policy: &Policy,

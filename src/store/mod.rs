@@ -115,6 +115,13 @@ mod sql;
 /// blocks. To keep a handle of a store that a layer has, use it behind an [`Arc`]; to
 /// choose one at run time, as a [`DynStore`].
 pub trait Store: Send + Sync + 'static {
+    /// Whether the future of every verb is ready when it is first polled: the store never waits.
+    ///
+    /// False unless a store says otherwise, as [`MemoryStore`] does. A request on a store that
+    /// answers at once spares the memory and the locks that waiting needs. One that says so and waits all the
+    /// same has its verbs dropped and called again, which is slow and otherwise harmless.
+    const ANSWERS_AT_ONCE: bool = false;
+
     /// Returns the record under a key, or `None` if there is none.
     ///
     /// Also a record that is past its time, and also a tombstone. A row that is
@@ -313,6 +320,8 @@ impl fmt::Display for ErrorKind {
 }
 
 impl<S: Store + ?Sized> Store for Arc<S> {
+    const ANSWERS_AT_ONCE: bool = S::ANSWERS_AT_ONCE;
+
     fn load(&self, key: &SessionKey) -> impl Future<Output = Result<Option<Record>>> + Send {
         (**self).load(key)
     }

@@ -110,6 +110,8 @@ impl Calls {
 }
 
 impl<S: Store> Store for Spy<S> {
+    const ANSWERS_AT_ONCE: bool = S::ANSWERS_AT_ONCE;
+
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         self.handle.saw(Verb::Load);
         self.store.load(key).await

@@ -204,6 +204,8 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl Store for MemoryStore {
+    const ANSWERS_AT_ONCE: bool = true;
+
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
         Ok(self.shard(key).get(key))
     }
