@@ -30,10 +30,16 @@ pub(crate) struct Candidate {
 /// not count: it must not hide the good one.
 const AT_MOST: usize = 5;
 
+impl Default for Candidates {
+    fn default() -> Self {
+        Self { first: None, others: Vec::new(), refused: Verdict::New }
+    }
+}
+
 impl Candidates {
     /// Takes what was read of values that should be ids.
     pub(crate) fn of(values: impl Iterator<Item = Read>) -> Self {
-        let mut candidates = Self { first: None, others: Vec::new(), refused: Verdict::New };
+        let mut candidates = Self::default();
         for value in values {
             match value {
                 Read::Malformed => candidates.refuse(Verdict::Malformed),

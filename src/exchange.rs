@@ -19,7 +19,8 @@ use crate::store::Backend;
 #[must_use = "what the request changes is stored by `finish`"]
 pub struct Exchange<T, S> {
     inner: Arc<Inner<T>>,
-    rejection: Option<Rejection>,
+    /// In a box, because it is rare and large to move.
+    rejection: Option<Box<Rejection>>,
     store: PhantomData<fn() -> S>,
 }
 
@@ -36,7 +37,7 @@ pub struct Outcome {
 }
 
 impl<T: SessionData, S: Backend> Exchange<T, S> {
-    pub(crate) const fn new(inner: Arc<Inner<T>>, rejection: Option<Rejection>) -> Self {
+    pub(crate) const fn new(inner: Arc<Inner<T>>, rejection: Option<Box<Rejection>>) -> Self {
         Self { inner, rejection, store: PhantomData }
     }
 
@@ -46,8 +47,8 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
     /// handler. So it is if another site has caused the request, see
     /// [`OriginCheck`](crate::csrf::OriginCheck).
     #[must_use]
-    pub const fn rejection(&self) -> Option<&Rejection> {
-        self.rejection.as_ref()
+    pub fn rejection(&self) -> Option<&Rejection> {
+        self.rejection.as_deref()
     }
 
     /// Returns the session for handlers to load if they want it.
@@ -87,7 +88,7 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
     pub fn finish_or_box(
         mut self,
     ) -> Result<Outcome, Pin<Box<dyn Future<Output = Outcome> + Send>>> {
-        self.finish_at_once().ok_or_else(|| Arc::clone(&self.inner.driver).finish(self.inner))
+        self.finish_at_once().ok_or_else(|| Arc::clone(self.inner.driver()).finish(self.inner))
     }
 
     fn finish_at_once(&mut self) -> Option<Outcome> {
@@ -97,7 +98,7 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
         }
         // Somebody has kept a handle, and may be using it.
         let _turn = self.inner.turn.try_lock()?;
-        self.inner.driver.finish_at_once(&mut self.inner.machine(), &self.inner.visit)
+        self.inner.driver().finish_at_once(&mut self.inner.machine(), &self.inner.visit)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{COOKIE, HeaderName, HeaderValue, VARY};
+use http::header::{COOKIE, HeaderName, HeaderValue, UPGRADE, VARY};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
@@ -28,6 +28,7 @@ impl RequestHead for Head<'_> {
         let values = match name {
             // Found without a look at its letters.
             "cookie" => self.headers.get_all(COOKIE),
+            "upgrade" => self.headers.get_all(UPGRADE),
             name => self.headers.get_all(name),
         };
         values.into_iter().map(HeaderValue::as_bytes)

@@ -25,7 +25,7 @@ impl<T: SessionData> Session<T> {
     /// Call it in a middleware inside of the layer. A [guard](crate::Guard) among a handler's
     /// arguments looks before the handler runs, and knows no address by then.
     pub fn set_client(&self, client: ClientInfo) {
-        let World { policy, observer, .. } = self.0.driver.world();
+        let World { policy, observer, .. } = self.0.driver().world();
         self.0.machine().set_client(client, policy, observer);
     }
 
@@ -45,7 +45,7 @@ impl<T: SessionData> Session<T> {
     /// A hint, and never the only defence: see [`OnClientChange`](crate::OnClientChange).
     #[must_use]
     pub fn client_changed(&self) -> bool {
-        self.0.machine().client_changed(self.0.driver.world().policy)
+        self.0.machine().client_changed(self.0.driver().world().policy)
     }
 
     /// Tells whether the user must log in or [reauthenticate](Self::reauthenticate) before what
@@ -56,6 +56,6 @@ impl<T: SessionData> Session<T> {
     /// while the [client is another one](Self::client_changed).
     #[must_use]
     pub fn authentication_demanded(&self) -> bool {
-        self.0.machine().authentication_demanded(self.0.driver.world().policy)
+        self.0.machine().authentication_demanded(self.0.driver().world().policy)
     }
 }

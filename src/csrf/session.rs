@@ -25,9 +25,9 @@ impl<T: SessionData> Session<T> {
     pub async fn csrf_token(&self) -> Result<Token, Error> {
         let _turn = self.0.turn.lock().await;
         if self.0.machine().changes_id() {
-            self.0.driver.drive(&self.0, Job::Commit).await?;
+            self.0.driver().drive(&self.0, Job::Commit).await?;
         }
-        Ok(self.0.machine().csrf_token(self.0.driver.world().entropy)?)
+        Ok(self.0.machine().csrf_token(self.0.driver().world().entropy)?)
     }
 
     /// Checks the token that a request carries, in the field of a form or in a header.
@@ -58,7 +58,7 @@ impl<T: SessionData> Session<T> {
             return Ok(());
         }
         let key = self.key();
-        self.0.driver.world().observer.event(&Event::ForgedToken { key });
+        self.0.driver().world().observer.event(&Event::ForgedToken { key });
         Err(Rejection::CsrfToken)
     }
 }

@@ -133,7 +133,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
             && let Err(why) = policy.origin_check.judge(request)
         {
             self.event(&Event::CrossOrigin { why });
-            rejection = Some(Rejection::CrossOrigin(why));
+            rejection = Some(Box::new(Rejection::CrossOrigin(why)));
         }
         Exchange::new(inner, rejection)
     }
@@ -189,7 +189,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
         // Not for nothing: to read the clock takes longer than all the rest here.
         let arrived = policy.rotation.map(|_| self.now());
         let visit = Visit { arrived, navigates, slot };
-        Arc::new(Inner::new(candidates, client, visit, driver))
+        Inner::new(candidates, client, visit, driver)
     }
 }
 

@@ -84,10 +84,11 @@ struct Loaded<T> {
     had_session: bool,
     /// This request's own view of the data.
     data: T,
-    /// What a transaction made of the data, while it is tried.
-    staged: Option<T>,
+    /// What a transaction made of the data, while it is tried. In a box, as all that is rare here:
+    /// a request's state is moved about, and most requests have none of it.
+    staged: Option<Box<T>>,
     /// The id that the session will have once it is created, if it had to be known before.
-    reserved: Option<SessionId>,
+    reserved: Option<Box<SessionId>>,
     wishes: Wishes,
     /// What was written last, until its answer is known. An answer may get lost;
     /// then this tells our own record from somebody else's.
@@ -153,6 +154,21 @@ enum Asked {
     UnconditionalEnd,
 }
 
+impl<T> Default for Machine<T> {
+    #[inline(always)]
+    fn default() -> Self {
+        Self {
+            candidates: Candidates::default(),
+            stage: Stage::Untouched,
+            asked: Asked::Nothing,
+            tries: 0,
+            effects: Effects::NONE,
+            client: Client::default(),
+            sat: None,
+        }
+    }
+}
+
 impl<T> Machine<T> {
     /// Whatever is not stored by now is not to be stored: who changed it has panicked.
     pub(crate) const fn tear(&mut self) {
@@ -163,16 +179,10 @@ impl<T> Machine<T> {
 }
 
 impl<T: SessionData> Machine<T> {
-    pub(crate) fn new(candidates: Candidates, client: Option<ClientInfo>) -> Self {
-        Self {
-            candidates,
-            stage: Stage::Untouched,
-            asked: Asked::Nothing,
-            tries: 0,
-            effects: Effects::NONE,
-            client: Client::of(client),
-            sat: None,
-        }
+    /// Takes what a request brings.
+    pub(crate) fn begin(&mut self, candidates: Candidates, client: Option<ClientInfo>) {
+        self.candidates = candidates;
+        self.client = Client::of(client);
     }
 
     // ---- What a handler sees.
@@ -274,11 +284,11 @@ impl<T: SessionData> Machine<T> {
         // An insertion whose answer was lost is repeated under its own id.
         let mut attempts = loaded.unanswered.iter().chain(&loaded.attempt);
         let lost = attempts.find(|attempt| attempt.created && attempt.ended.is_none());
-        if let Some(id) = lost.map(|attempt| &attempt.held.id).or(loaded.reserved.as_ref()) {
+        if let Some(id) = lost.map(|attempt| &attempt.held.id).or(loaded.reserved.as_deref()) {
             return Ok(id.clone());
         }
         let id = SessionId::generate(entropy)?;
-        loaded.reserved = Some(id.clone());
+        loaded.reserved = Some(Box::new(id.clone()));
         Ok(id)
     }
 
@@ -356,7 +366,7 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) fn set_lifetime(&mut self, lifetime: Lifetime) {
         if let Some(loaded) = self.loaded_mut() {
-            loaded.wishes.lifetime = Some((loaded.wishes.next(), lifetime));
+            loaded.wishes.lifetime = Some(Box::new((loaded.wishes.next(), lifetime)));
         }
     }
 
@@ -406,7 +416,7 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) fn stage(&mut self, data: T) {
         if let Some(loaded) = self.loaded_mut() {
-            loaded.staged = Some(data);
+            loaded.staged = Some(Box::new(data));
         }
     }
 
@@ -661,7 +671,7 @@ impl<T: SessionData> Machine<T> {
         self.write(None, cx)
     }
 
-    fn write(&mut self, staged: Option<T>, cx: &Context<'_>) -> Result<Step, Error> {
+    fn write(&mut self, staged: Option<Box<T>>, cx: &Context<'_>) -> Result<Step, Error> {
         let Stage::Loaded(loaded) = &mut self.stage else { return Ok(Step::Done) };
         let mut staged = staged;
         let is_staged = staged.is_some();
@@ -684,7 +694,7 @@ impl<T: SessionData> Machine<T> {
             }
             Some(held) => {
                 let (data, wishes) = (&mut loaded.data, &mut loaded.wishes);
-                plan(held, data, staged.as_mut(), wishes, client, cx)?
+                plan(held, data, staged.as_deref_mut(), wishes, client, cx)?
             }
             None => {
                 // An insertion whose answer was lost is repeated under its own id.
@@ -692,9 +702,9 @@ impl<T: SessionData> Machine<T> {
                 let mut unanswered = loaded.unanswered.iter();
                 let lost = unanswered.find(|attempt| attempt.created && attempt.ended.is_none());
                 let id = lost.map(|attempt| attempt.held.id.clone());
-                let id = id.or_else(|| loaded.reserved.clone());
+                let id = id.or_else(|| loaded.reserved.as_deref().cloned());
                 let (data, wishes) = (&loaded.data, &loaded.wishes);
-                create(id, data, staged.as_ref(), wishes, loaded.verdict, client, cx)?
+                create(id, data, staged.as_deref(), wishes, loaded.verdict, client, cx)?
             }
         };
         if let (Some(held), Planned::Nothing { .. } | Planned::Touch { .. }) = (&loaded.held, &plan)
@@ -954,7 +964,7 @@ impl<T: SessionData> Machine<T> {
                     _ => loaded.wishes.torn = true,
                 }
             } else {
-                loaded.data = data;
+                loaded.data = *data;
             }
         }
         if let Some(wishes) = wishes {
@@ -1099,9 +1109,9 @@ fn merge_data<T: SessionData>(loaded: &mut Loaded<T>, theirs: T) -> Result<usize
     if let (Some(held), Some(_), true) = (&loaded.held, was, changes_subject) {
         // What somebody else wrote meanwhile is the last subject's, who leaves. What
         // this request has written can be told by the data that it loaded alone.
-        if let Some(new) = ours.filter(|new| loaded.wishes.switched != Some(*new)) {
+        if let Some(new) = ours.filter(|new| loaded.wishes.switched.as_deref() != Some(new)) {
             switch(held, &mut loaded.data, new)?;
-            loaded.wishes.switched = Some(new);
+            loaded.wishes.switched = Some(Box::new(new));
         }
         return Ok(0);
     }

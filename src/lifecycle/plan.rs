@@ -84,11 +84,11 @@ pub(super) fn plan<T: SessionData>(
             if let (Some(old), Some(new)) = (held.record.subject, subject)
                 && old != new
                 && !renamed
-                && (is_staged || wishes.switched != Some(new))
+                && (is_staged || wishes.switched.as_deref() != Some(&new))
             {
                 switch(held, data, new)?;
                 if !is_staged {
-                    wishes.switched = Some(new);
+                    wishes.switched = Some(Box::new(new));
                 }
                 let mut bytes = Vec::new();
                 policy.encoding.encode(data, &mut bytes)?;
@@ -102,7 +102,7 @@ pub(super) fn plan<T: SessionData>(
     let mut cause = None;
     let mut id = None;
     let mut shown = held.shown;
-    let asked_lifetime = wishes.lifetime.map(|(_, lifetime)| lifetime).filter(|_| !is_staged);
+    let asked_lifetime = wishes.lifetime().filter(|_| !is_staged);
     let rotate = wishes.rotate.map(|(_, rotate)| rotate).filter(|_| !is_staged);
     let remember = cx.now.plus(policy.remember_superseded);
     let changes_subject = subject != held.record.subject && !renamed;
@@ -349,7 +349,7 @@ pub(super) fn create<T: SessionData>(
         Some(id) => id,
         None => SessionId::generate(cx.entropy)?,
     };
-    let lifetime = wishes.lifetime.map_or(policy.lifetime, |(_, lifetime)| lifetime);
+    let lifetime = wishes.lifetime().unwrap_or(policy.lifetime);
     let subject = data.subject();
     let mut live = Live {
         ids: Ids::new(id.verifier(), cx.now),

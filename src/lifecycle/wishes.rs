@@ -10,9 +10,9 @@ pub(super) struct Wishes {
     pub(super) last: u64,
     pub(super) done: u64,
     pub(super) rotate: Option<(u64, Rotate)>,
-    pub(super) lifetime: Option<(u64, Lifetime)>,
+    pub(super) lifetime: Option<Box<(u64, Lifetime)>>,
     /// The subject that the data was already made fit for, on its way to the store.
-    pub(super) switched: Option<Subject>,
+    pub(super) switched: Option<Box<Subject>>,
     /// The user allows to be remembered.
     pub(super) consent: bool,
     /// There is to be a session, whatever its data is.
@@ -42,9 +42,13 @@ impl Wishes {
         self.last > self.done
     }
 
+    pub(super) fn lifetime(&self) -> Option<Lifetime> {
+        self.lifetime.as_ref().map(|lifetime| lifetime.1)
+    }
+
     pub(super) fn fulfil(&mut self, until: u64) {
         self.done = self.done.max(until);
         self.rotate = self.rotate.filter(|(wish, _)| *wish > until);
-        self.lifetime = self.lifetime.filter(|(wish, _)| *wish > until);
+        self.lifetime = self.lifetime.take().filter(|lifetime| lifetime.0 > until);
     }
 }

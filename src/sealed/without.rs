@@ -41,6 +41,7 @@ pub(crate) const fn open(_: Place<'_>, _: &[u8], _: usize) -> Option<Vec<u8>> {
 }
 
 /// Sessions are in the store alone.
+#[derive(Default)]
 pub(crate) struct Slot;
 
 impl Slot {

@@ -25,10 +25,12 @@ pub(crate) struct Inner<T> {
     /// A panic has dropped a handle, and the state does not know yet.
     panicked: AtomicBool,
     pub(crate) visit: Visit,
-    pub(crate) driver: Arc<dyn Driver<T>>,
+    /// There as soon as it is made.
+    driver: Option<Arc<dyn Driver<T>>>,
 }
 
 /// What there is to know of a request beside its session.
+#[derive(Default)]
 pub(crate) struct Visit {
     /// When it came in, where that can matter: only timed rotation asks.
     pub(crate) arrived: Option<Timestamp>,
@@ -93,24 +95,47 @@ pub(crate) enum Driven {
     Again,
 }
 
+impl<T> Default for Inner<T> {
+    #[inline(always)]
+    fn default() -> Self {
+        Self {
+            machine: Mutex::default(),
+            turn: futures_util::lock::Mutex::new(()),
+            closure_on: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            visit: Visit::default(),
+            driver: None,
+        }
+    }
+}
+
 impl<T> Inner<T> {
+    /// Makes what the handles of a request share.
+    // Its place is made first and filled then: to make it elsewhere and move it there, part by
+    // part, takes longer than all that a request without a cookie does else.
+    #[inline]
     pub(crate) fn new(
         candidates: Candidates,
         client: Option<ClientInfo>,
         visit: Visit,
         driver: Arc<dyn Driver<T>>,
-    ) -> Self
+    ) -> Arc<Self>
     where
         T: SessionData,
     {
-        Self {
-            machine: Mutex::new(Machine::new(candidates, client)),
-            turn: futures_util::lock::Mutex::new(()),
-            closure_on: AtomicUsize::new(0),
-            panicked: AtomicBool::new(false),
-            visit,
-            driver,
+        let mut shared = Arc::<Self>::default();
+        if let Some(inner) = Arc::get_mut(&mut shared) {
+            let machine = inner.machine.get_mut().unwrap_or_else(PoisonError::into_inner);
+            machine.begin(candidates, client);
+            inner.visit = visit;
+            inner.driver = Some(driver);
         }
+        shared
+    }
+
+    /// The way to the store, and to what the layer was told.
+    pub(crate) fn driver(&self) -> &Arc<dyn Driver<T>> {
+        self.driver.as_ref().expect("`new` gives it one")
     }
 
     /// Locks the state for a moment; never across an `await`.
@@ -135,7 +160,7 @@ impl<T> Inner<T> {
         if std::mem::take(self.panicked.get_mut()) {
             machine.tear();
         }
-        (machine, &self.visit, &*self.driver)
+        (machine, &self.visit, &**self.driver.as_ref().expect("`new` gives it one"))
     }
 
     /// Notes that a panic drops a handle; without the lock, which the panic may hold.
@@ -144,7 +169,7 @@ impl<T> Inner<T> {
     }
 
     pub(crate) fn policy(&self) -> &Policy {
-        self.driver.world().policy
+        self.driver().world().policy
     }
 
     /// Runs a closure of the user's under the lock.

@@ -69,12 +69,12 @@ impl<T: SessionData> PendingSession<T> {
     /// why.
     pub async fn load(self) -> Result<Session<T>, Error> {
         let inner = &*self.0;
-        let loaded = inner.driver.load_at_once(&mut inner.machine(), &inner.visit);
+        let loaded = inner.driver().load_at_once(&mut inner.machine(), &inner.visit);
         match loaded {
             Some(result) => result?,
             None => {
                 let _turn = inner.turn.lock().await;
-                inner.driver.drive(inner, Job::Load).await?
+                inner.driver().drive(inner, Job::Load).await?
             }
         };
         Ok(Session(self.0))
@@ -160,13 +160,13 @@ impl<T: SessionData> Session<T> {
         loop {
             let copy = self.0.machine().copy()?;
             let Some(mut data) = copy else {
-                self.0.driver.drive(&self.0, Job::Commit).await?;
+                self.0.driver().drive(&self.0, Job::Commit).await?;
                 continue;
             };
             // On a copy and without the lock, so that a panic tears nothing apart.
             let result = f(&mut data);
             self.0.machine().stage(data);
-            match self.0.driver.drive(&self.0, Job::Attempt { first }).await? {
+            match self.0.driver().drive(&self.0, Job::Attempt { first }).await? {
                 Driven::Done => return Ok(result),
                 Driven::Again => first = false,
             }
@@ -241,7 +241,7 @@ impl<T: SessionData> Session<T> {
     /// request, or the layer requires none.
     #[must_use]
     pub fn has_consent(&self) -> bool {
-        !self.0.driver.world().policy.requires_consent || self.0.machine().has_consent()
+        !self.0.driver().world().policy.requires_consent || self.0.machine().has_consent()
     }
 
     /// Sets how long this session lives, and whether its cookie outlives the
@@ -266,7 +266,7 @@ impl<T: SessionData> Session<T> {
     /// [no consent](Error::NoConsent) to store any. What was stored before stays.
     pub async fn commit(&self) -> Result<(), Error> {
         let _turn = self.0.turn.lock().await;
-        self.0.driver.drive(&self.0, Job::Commit).await.map(drop)
+        self.0.driver().drive(&self.0, Job::Commit).await.map(drop)
     }
 
     /// Asks the store whether this session lives now, and returns the verdict.
@@ -312,13 +312,13 @@ impl<T: SessionData> Session<T> {
 
     pub(crate) async fn standing(&self) -> Result<Standing, Error> {
         let _turn = self.0.turn.lock().await;
-        self.0.driver.check(&self.0).await
+        self.0.driver().check(&self.0).await
     }
 
     /// Returns the time, by the layer's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.driver.world().clock.now()
+        self.0.driver().world().clock.now()
     }
 
     /// Returns what became of the id that the request carried.
