@@ -39,7 +39,7 @@ use crate::codec::Encoding;
 use crate::id::Verifier;
 use crate::lifetime::{CookieLifetime, Lifetime};
 use crate::record::{Body, Record, Revision};
-use crate::time::{Timestamp, millis};
+use crate::time::{Millis, Timestamp};
 use crate::verdict::EndReason;
 
 /// The format that this program writes.
@@ -81,9 +81,9 @@ pub(crate) struct Live {
     pub(crate) created_at: Timestamp,
     pub(crate) authenticated_at: Option<Timestamp>,
     pub(crate) absolute_deadline: Timestamp,
-    pub(crate) idle: Duration,
+    pub(crate) idle: Millis,
     /// From what the deadline was reckoned, and the next login's will be.
-    pub(crate) absolute: Duration,
+    pub(crate) absolute: Millis,
     pub(crate) cookie: CookieLifetime,
     /// Who logged in or, before that, created it.
     pub(crate) client: Option<Arc<ClientInfo>>,
@@ -157,7 +157,7 @@ impl Live {
     }
 
     pub(crate) fn lifetime(&self) -> Lifetime {
-        let lifetime = Lifetime::new(self.idle, self.absolute);
+        let lifetime = Lifetime::new(self.idle.duration(), self.absolute.duration());
         match self.cookie {
             CookieLifetime::BrowserSession => lifetime,
             CookieLifetime::Persistent => lifetime.persistent(),
@@ -165,8 +165,8 @@ impl Live {
     }
 
     pub(crate) fn set_lifetime(&mut self, lifetime: &Lifetime) {
-        self.idle = lifetime.idle();
-        self.absolute = lifetime.absolute();
+        self.idle = lifetime.idle().into();
+        self.absolute = lifetime.absolute().into();
         self.cookie = lifetime.cookie();
     }
 
@@ -177,7 +177,7 @@ impl Live {
 
     /// When the session was last used, as far as its deadline tells.
     pub(crate) fn last_seen(&self, expires_at: Timestamp) -> Timestamp {
-        let noted = expires_at.minus(self.idle);
+        let noted = expires_at.before(self.idle);
         [Some(self.created_at), self.authenticated_at, Some(self.ids.since)]
             .into_iter()
             .flatten()
@@ -186,7 +186,7 @@ impl Live {
 
     /// When the session expires if it is used now and not again.
     pub(crate) fn expires_at(&self, now: Timestamp) -> Timestamp {
-        now.plus(self.idle).min(self.absolute_deadline)
+        now.after(self.idle).min(self.absolute_deadline)
     }
 
     /// Makes a body of the data, and takes note of where that starts.
@@ -223,8 +223,8 @@ impl Live {
         if let Some(authenticated_at) = self.authenticated_at {
             out.varint(after(authenticated_at));
         }
-        out.varint(millis(self.idle).unsigned_abs());
-        out.varint(millis(self.absolute).unsigned_abs());
+        out.varint(self.idle.as_u64());
+        out.varint(self.absolute.as_u64());
         if let Some(successor) = &self.ids.successor {
             out.bytes(&successor.nonce);
             out.bytes(successor.verifier.as_bytes());
@@ -347,7 +347,7 @@ impl Reader<'_> {
         let absolute_deadline = self.time(created_at)?;
         let authenticated_at =
             if flags & AUTHENTICATED != 0 { Some(self.time(created_at)?) } else { None };
-        let (idle, absolute) = (self.duration()?, self.duration()?);
+        let (idle, absolute) = (self.millis()?, self.millis()?);
         let successor = if flags & ROTATING != 0 {
             Some(Successor { nonce: self.array()?, verifier: self.verifier()? })
         } else {
@@ -440,10 +440,8 @@ impl Reader<'_> {
         None
     }
 
-    fn duration(&mut self) -> Option<Duration> {
-        i64::try_from(self.varint()?)
-            .ok()
-            .map(|millis| Duration::from_millis(millis.unsigned_abs()))
+    fn millis(&mut self) -> Option<Millis> {
+        Millis::from_u64(self.varint()?)
     }
 
     fn time(&mut self, base: Timestamp) -> Option<Timestamp> {

@@ -61,6 +61,49 @@ impl Timestamp {
     }
 }
 
+/// A duration as records keep it: whole milliseconds, never negative.
+///
+/// Every load reads some, and to make a [`Duration`] of a number takes divisions.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Millis(i64);
+
+impl Millis {
+    pub(crate) const fn from_u64(millis: u64) -> Option<Self> {
+        if millis > i64::MAX as u64 { None } else { Some(Self(millis as i64)) }
+    }
+
+    pub(crate) const fn as_u64(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+
+    pub(crate) const fn duration(self) -> Duration {
+        Duration::from_millis(self.as_u64())
+    }
+}
+
+impl From<Duration> for Millis {
+    fn from(duration: Duration) -> Self {
+        Self(millis(duration))
+    }
+}
+
+impl Timestamp {
+    /// Returns the point in time that is so much later.
+    pub(crate) const fn after(self, by: Millis) -> Self {
+        Self(self.0.saturating_add(by.0))
+    }
+
+    /// Returns the point in time that is so much earlier.
+    pub(crate) const fn before(self, by: Millis) -> Self {
+        Self(self.0.saturating_sub(by.0))
+    }
+
+    /// Returns by how many milliseconds this is later than `earlier`; negative if it is earlier.
+    pub(crate) const fn millis_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// Milliseconds of a duration, at most `i64::MAX`.
 pub(crate) const fn millis(duration: Duration) -> i64 {
     let millis = duration.as_millis();

@@ -80,11 +80,26 @@ impl Encoding {
     /// are a permutation of each other, which is cheap to see, so that trees are
     /// compared only where it may help.
     pub(crate) fn equal(self, a: &[u8], b: &[u8]) -> bool {
-        a == b
-            || (a.len() == b.len()
-                && sums(a) == sums(b)
+        if a.len() != b.len() {
+            return false;
+        }
+        let (some, others) = differing(a, b);
+        some.is_empty()
+            || (sums(some) == sums(others)
                 && self.tree(a).is_some_and(|a| Some(a) == self.tree(b)))
     }
+}
+
+/// What lies between the words at the beginning and those at the end that both have in common.
+fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    const WORD: usize = size_of::<u64>();
+    let words = a.chunks_exact(WORD).zip(b.chunks_exact(WORD));
+    let start = WORD * words.take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[start..], &b[start..]);
+    let words = a.rchunks_exact(WORD).zip(b.rchunks_exact(WORD));
+    let end = a.len() - WORD * words.take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[..end], &b[..end]);
+    if a == b { (&[], &[]) } else { (a, b) }
 }
 
 /// Equal for permutations, and mostly different otherwise.

@@ -37,6 +37,14 @@ impl Held {
         }
     }
 
+    /// What stands before the data in the body, if the data can be read there.
+    pub(super) fn head(&self) -> &[u8] {
+        match self.data {
+            Data::InBody => self.record.body.get(..self.live.data_at).unwrap_or_default(),
+            Data::Opened(_) | Data::Shut => &[],
+        }
+    }
+
     /// Makes the body of the record, and of the data what can be read of it.
     pub(super) fn body(
         live: &mut Live,

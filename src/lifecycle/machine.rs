@@ -546,6 +546,7 @@ impl<T: SessionData> Machine<T> {
                     self.asked = Asked::EndOfReused(key, index, unreadable);
                     let tombstone =
                         tombstone(EndReason::IdReused, cx.now, cx.policy.remember_ended);
+                    let tombstone = Box::new(tombstone);
                     // A compare-and-swap, because somebody may just have logged in.
                     Ok(Step::Call(Call::ReplaceByTombstone { key, expected, tombstone }))
                 } else {
@@ -658,6 +659,7 @@ impl<T: SessionData> Machine<T> {
         if let Some((held, reason)) = &loaded.dying {
             let key = held.key;
             let tombstone = tombstone(*reason, cx.now, cx.policy.remember_ended);
+            let tombstone = Box::new(tombstone);
             // Invariant: a request's own end is a compare-and-swap too, so that a
             // superseded id cannot end the session that has just logged in.
             return Ok(Step::Call(if self.tries < MAX_END_TRIES {

@@ -161,16 +161,16 @@ impl Default for Rotation {
     }
 }
 
-/// What the store is to be asked.
+/// What the store is to be asked. Small, because it is moved about: what is large is behind a pointer.
 #[derive(Debug)]
 pub(crate) enum Call {
     Recall { key: SessionKey },
     Load { key: SessionKey },
     Insert { held: Arc<Held> },
     Replace { held: Arc<Held>, expected: Revision },
-    ReplaceByTombstone { key: SessionKey, expected: Revision, tombstone: Record },
+    ReplaceByTombstone { key: SessionKey, expected: Revision, tombstone: Box<Record> },
     Touch { key: SessionKey, at: Revision, expires_at: Timestamp },
-    End { key: SessionKey, tombstone: Record },
+    End { key: SessionKey, tombstone: Box<Record> },
 }
 
 /// What the store said.

@@ -2,7 +2,6 @@
 //! response.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::judge::{Data, Held, Shown};
 use super::wishes::{Rotate, Wishes};
@@ -16,10 +15,10 @@ use crate::event::{Event, RotationCause};
 use crate::id::{SessionId, SessionKey};
 use crate::lifetime::CookieLifetime;
 use crate::merge;
-use crate::record::{Record, Revision};
+use crate::record::{Body, Record, Revision};
 use crate::sealed::Place;
 use crate::subject::Subject;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::transport::Handed;
 use crate::verdict::{EndReason, Verdict};
 
@@ -74,8 +73,8 @@ pub(super) fn plan<T: SessionData>(
     let mut renamed = false;
     if pending || is_staged {
         let data = staged.unwrap_or(data);
-        if let Some(bytes) = unless_same(held, data, policy.encoding)? {
-            encoded = Some(bytes);
+        if let Some(fresh) = unless_same(held, data, policy.encoding)? {
+            encoded = Some(fresh);
             subject = data.subject();
             // A release may have begun to name the same user in another way.
             renamed = held.record.subject.is_some()
@@ -92,7 +91,7 @@ pub(super) fn plan<T: SessionData>(
                 }
                 let mut bytes = Vec::new();
                 policy.encoding.encode(data, &mut bytes)?;
-                encoded = Some(bytes);
+                encoded = Some(Fresh { bytes, data_at: 0 });
             }
             live.encoding = policy.encoding.code();
             live.version = T::VERSION;
@@ -116,7 +115,7 @@ pub(super) fn plan<T: SessionData>(
             if rotate == Some(Rotate::Authenticated) && subject.is_some() {
                 live.client = client.cloned().or(live.client);
                 live.authenticated_at = Some(cx.now);
-                live.absolute_deadline = cx.now.plus(live.absolute);
+                live.absolute_deadline = cx.now.after(live.absolute);
             }
         } else {
             cause = Some(RotationCause::Subject);
@@ -127,7 +126,7 @@ pub(super) fn plan<T: SessionData>(
                 // "Stay signed in" was the choice of who has left.
                 live.set_lifetime(&policy.lifetime);
             }
-            let deadline = cx.now.plus(live.absolute);
+            let deadline = cx.now.after(live.absolute);
             live.absolute_deadline = match subject {
                 Some(_) => deadline,
                 None => deadline.min(live.absolute_deadline),
@@ -197,8 +196,14 @@ pub(super) fn plan<T: SessionData>(
     }
     let revision = held.record.revision.next(cx.step).ok_or(Error::Conflict)?;
     let place = Place { id: &held.id, key: &held.key, subject: subject.as_ref() };
-    let bytes = encoded.unwrap_or_else(|| held.data().to_vec());
-    let (body, data) = match Held::body(&mut live, place, bytes, cx) {
+    let fresh = encoded.unwrap_or_else(|| Fresh { bytes: held.data().to_vec(), data_at: 0 });
+    let made = if fresh.data_at > 0 && policy.sealing.is_none() && live == held.live {
+        // The head stands before the data already, and is still right.
+        Ok((Body(fresh.bytes), Data::InBody))
+    } else {
+        Held::body(&mut live, place, fresh.into_data(), cx)
+    };
+    let (body, data) = match made {
         // The request has lost nothing of its own by it, and the next one will try again.
         Err(error @ Error::Entropy(_)) if !pending && !is_staged => {
             cx.observer.event(&Event::Failed { key: Some(held.key), error: &error });
@@ -243,29 +248,44 @@ fn handed_out(id: SessionId, cx: &Context<'_>) -> Result<Handed, Error> {
     Ok(Handed { id, salt })
 }
 
+/// Data, encoded anew; with the head of the record's body before it, if that may serve again.
+struct Fresh {
+    bytes: Vec<u8>,
+    data_at: usize,
+}
+
+impl Fresh {
+    fn into_data(mut self) -> Vec<u8> {
+        self.bytes.drain(..self.data_at);
+        self.bytes
+    }
+}
+
 /// The data's bytes, or nothing if it is what the record holds.
 fn unless_same<T: SessionData>(
     held: &Held,
     data: &T,
     encoding: Encoding,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Fresh>, Error> {
     // Room for the envelope too, with one more dead id in it.
     let mut bytes = Vec::with_capacity(held.record.body.len() + 64);
     if held.live.version == T::VERSION
         && let Some(old) = held.live.encoding()
     {
+        let head = held.head();
+        bytes.extend_from_slice(head);
         // In the record's own encoding: that another one is wanted now is no change.
         old.encode(data, &mut bytes)?;
-        if old.equal(held.data(), &bytes) {
+        if old.equal(held.data(), &bytes[head.len()..]) {
             return Ok(None);
         }
         if old == encoding {
-            return Ok(Some(bytes));
+            return Ok(Some(Fresh { bytes, data_at: head.len() }));
         }
         bytes.clear();
     }
     encoding.encode(data, &mut bytes)?;
-    Ok(Some(bytes))
+    Ok(Some(Fresh { bytes, data_at: 0 }))
 }
 
 /// Makes the data fit for another subject: what was written stays, the rest
@@ -304,8 +324,9 @@ pub(super) fn rotation_due(
 
 /// The idle deadline has been left where it is for long enough.
 pub(super) fn touch_due(live: &Live, held: &Held, now: Timestamp, policy: &Policy) -> bool {
-    let interval = policy.touch_every.min(live.idle / 4).max(Duration::from_millis(1));
-    live.expires_at(now).since(held.record.expires_at) >= interval
+    let quarter = live.idle.as_u64() / 4;
+    let interval = Millis::from(policy.touch_every).as_u64().min(quarter).max(1);
+    live.expires_at(now).millis_since(held.record.expires_at) >= interval.cast_signed()
 }
 
 /// What is to be stored for a new session, if there is anything to store.
@@ -356,8 +377,8 @@ pub(super) fn create<T: SessionData>(
         created_at: cx.now,
         authenticated_at: subject.map(|_| cx.now),
         absolute_deadline: cx.now.plus(lifetime.absolute()),
-        idle: lifetime.idle(),
-        absolute: lifetime.absolute(),
+        idle: lifetime.idle().into(),
+        absolute: lifetime.absolute().into(),
         cookie: lifetime.cookie(),
         client: client.cloned(),
         encoding: policy.encoding.code(),

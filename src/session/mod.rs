@@ -344,7 +344,7 @@ impl<T: SessionData> Session<T> {
             authenticated_at: live.authenticated_at,
             expires_at,
             absolute_deadline: live.absolute_deadline,
-            idle: live.idle,
+            idle: live.idle.duration(),
         })
     }
 
