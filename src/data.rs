@@ -30,7 +30,8 @@ use crate::subject::Subject;
 /// }
 /// ```
 ///
-/// [`Default`] is the data of a visitor without a session.
+/// [`Default`] is the data of a visitor without a session, and what a session must differ from to be
+/// stored for the first time. It is the same each time: a layer asks for it once and keeps its bytes.
 pub trait SessionData: Default + Serialize + DeserializeOwned + Send + 'static {
     /// The version of the data's schema, kept with the data.
     ///

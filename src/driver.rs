@@ -166,6 +166,7 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                 Job::Load => 0,
                 Job::Commit | Job::Finish | Job::Attempt { .. } => step_of(now),
             },
+            default: &self.default,
         }
     }
 

@@ -97,15 +97,17 @@ pub(crate) struct Live {
 }
 
 /// The ids by which the session goes, went and will go.
+///
+/// Those of timed rotation are in boxes: it is mostly off, and all this is copied for every write.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Ids {
     pub(crate) current: Verifier,
     pub(crate) since: Timestamp,
     /// A timed rotation under way.
-    pub(crate) successor: Option<Successor>,
+    pub(crate) successor: Option<Box<Successor>>,
     /// The id before the last timed rotation, and the end of its grace. It stays
     /// here after its grace, until the next rotation.
-    pub(crate) previous: Option<(Verifier, Timestamp)>,
+    pub(crate) previous: Option<Box<(Verifier, Timestamp)>>,
     /// Ids that died at once, each with the time until when it is remembered.
     pub(crate) dead: Vec<(Verifier, Timestamp)>,
 }
@@ -125,7 +127,7 @@ impl Ids {
     pub(crate) fn supersede(&mut self, current: Verifier, now: Timestamp, remember: Timestamp) {
         let old = std::mem::replace(self, Self::new(current, now));
         let successor = old.successor.map(|successor| successor.verifier);
-        let previous = old.previous.map(|(verifier, _)| verifier);
+        let previous = old.previous.map(|previous| previous.0);
         // The newest first: they are the ones that a request in flight may carry.
         self.dead = [successor, Some(old.current), previous]
             .into_iter()
@@ -141,9 +143,9 @@ impl Ids {
         if let Some(successor) = self.successor.take() {
             let old = std::mem::replace(&mut self.current, successor.verifier);
             self.since = now;
-            let oldest = self.previous.replace((old, grace));
+            let oldest = self.previous.replace(Box::new((old, grace)));
             self.dead.retain(|(_, until)| now < *until);
-            if let Some((verifier, _)) = oldest {
+            if let Some((verifier, _)) = oldest.map(|oldest| *oldest) {
                 self.dead.insert(0, (verifier, remember));
                 self.dead.truncate(MAX_DEAD);
             }
@@ -229,7 +231,7 @@ impl Live {
             out.bytes(&successor.nonce);
             out.bytes(successor.verifier.as_bytes());
         }
-        if let Some((verifier, grace)) = &self.ids.previous {
+        if let Some((verifier, grace)) = self.ids.previous.as_deref() {
             out.bytes(verifier.as_bytes());
             out.varint(after(*grace));
         }
@@ -349,12 +351,12 @@ impl Reader<'_> {
             if flags & AUTHENTICATED != 0 { Some(self.time(created_at)?) } else { None };
         let (idle, absolute) = (self.millis()?, self.millis()?);
         let successor = if flags & ROTATING != 0 {
-            Some(Successor { nonce: self.array()?, verifier: self.verifier()? })
+            Some(Box::new(Successor { nonce: self.array()?, verifier: self.verifier()? }))
         } else {
             None
         };
         let previous = if flags & PREVIOUS != 0 {
-            Some((self.verifier()?, self.time(created_at)?))
+            Some(Box::new((self.verifier()?, self.time(created_at)?)))
         } else {
             None
         };

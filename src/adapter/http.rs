@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{COOKIE, HeaderName, HeaderValue, UPGRADE, VARY};
+use http::header::{
+    CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE, UPGRADE, VARY,
+};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
@@ -52,18 +54,28 @@ pub(super) fn status(status: u16) -> StatusCode {
 pub(super) fn add_headers<'a>(from: impl Iterator<Item = Header<'a>>, headers: &mut HeaderMap) {
     for header in from {
         if let Ok(value) = HeaderValue::from_str(header.value)
-            && let Ok(name) = HeaderName::from_bytes(header.name.as_bytes())
+            && let Some(name) = name(header.name)
         {
             add(header.mode, name, value, headers);
         }
     }
 }
 
+/// The name of a header, without a look at its letters if it is one of the usual.
+fn name(name: &str) -> Option<HeaderName> {
+    match name {
+        "set-cookie" => Some(SET_COOKIE),
+        "cache-control" => Some(CACHE_CONTROL),
+        name => HeaderName::from_bytes(name.as_bytes()).ok(),
+    }
+}
+
 /// Adds the effects to a response's headers.
 pub(super) fn add_effects(effects: Effects, headers: &mut HeaderMap) {
     for header in effects.fixed_headers().into_iter().flatten() {
-        let name = HeaderName::from_static(header.name);
-        add(header.mode, name, HeaderValue::from_static(header.value), headers);
+        if let Some(name) = name(header.name) {
+            add(header.mode, name, HeaderValue::from_static(header.value), headers);
+        }
     }
     // Moved and not copied, here and below. It is visible ASCII, by the promise of `Header`.
     let vary = effects.vary.map(|name| match name {
@@ -74,7 +86,7 @@ pub(super) fn add_effects(effects: Effects, headers: &mut HeaderMap) {
         headers.append(VARY, vary);
     }
     if let Some(id) = effects.id
-        && let (mode, Ok(name)) = (id.mode(), HeaderName::from_bytes(id.name.as_bytes()))
+        && let (mode, Some(name)) = (id.mode(), name(&id.name))
         && let Ok(mut value) = HeaderValue::try_from(id.value)
     {
         value.set_sensitive(true);

@@ -66,10 +66,19 @@ pub(super) fn check_size(name: &str, value_octets: usize) -> Result<(), PolicyEr
 
 /// `*cookie-octet` of RFC 6265bis, section 4.1.1. Not in quotes: they would be part of the value.
 pub(super) fn check_value(value: &str) -> Result<(), PolicyError> {
-    let is_cookie_octet =
-        |octet| matches!(octet, b'!'..=b'~') && !matches!(octet, b'"' | b',' | b';' | b'\\');
+    let is_cookie_octet = |octet: u8| COOKIE_OCTETS[usize::from(octet)];
     if value.bytes().all(is_cookie_octet) { Ok(()) } else { Err(PolicyError::Value) }
 }
+
+const COOKIE_OCTETS: [bool; 256] = {
+    let mut is_one = [false; 256];
+    let mut octet = b'!';
+    while octet <= b'~' {
+        is_one[octet as usize] = !matches!(octet, b'"' | b',' | b';' | b'\\');
+        octet += 1;
+    }
+    is_one
+};
 
 /// Writes what has been checked, in one allocation of the exact size.
 pub(super) fn write(

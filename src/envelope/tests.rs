@@ -40,8 +40,8 @@ fn full() -> Live {
         ids: Ids {
             current: verifier(0xa1),
             since: after(1_000),
-            successor: Some(Successor { nonce: [0xb2; 16], verifier: verifier(0xb3) }),
-            previous: Some((verifier(0xc4), after(31_000))),
+            successor: Some(Box::new(Successor { nonce: [0xb2; 16], verifier: verifier(0xb3) })),
+            previous: Some(Box::new((verifier(0xc4), after(31_000)))),
             dead: vec![(verifier(0xd5), after(120_000)), (verifier(0xd6), after(90_000))],
         },
         created_at,
@@ -262,7 +262,7 @@ fn a_successor_that_is_shown_becomes_current_and_the_id_before_gets_its_grace() 
     let now = at(1_800_000_100_000);
     ids.promote(now, now.plus(Duration::from_secs(30)), now.plus(DAY));
     assert_eq!((ids.current, ids.since, ids.successor.clone()), (verifier(0xb3), now, None));
-    assert_eq!(ids.previous, Some((verifier(0xa1), now.plus(Duration::from_secs(30)))));
+    assert_eq!(ids.previous, Some(Box::new((verifier(0xa1), now.plus(Duration::from_secs(30))))));
     let dead: Vec<_> = ids.dead.iter().map(|(verifier, _)| verifier.as_bytes()[0]).collect();
     assert_eq!(dead, [0xc4, 0xd5]);
     // Without a successor there is nothing to do.
@@ -292,8 +292,8 @@ fn dead_ids_are_remembered_until_their_time_and_the_newest_first() {
 fn all_ids_of_a_rotation_die_at_a_login() {
     let successor = Successor { nonce: [0; 16], verifier: verifier(3) };
     let mut ids = Ids::new(verifier(2), at(0));
-    ids.previous = Some((verifier(1), at(50)));
-    ids.successor = Some(successor);
+    ids.previous = Some(Box::new((verifier(1), at(50))));
+    ids.successor = Some(Box::new(successor));
     ids.supersede(verifier(4), at(10), at(110));
     assert_eq!(
         ids.dead.iter().map(|(dead, _)| *dead).collect::<Vec<_>>(),
@@ -315,12 +315,12 @@ fn of_many_dead_ids_the_newest_are_remembered() {
 #[test]
 fn the_id_before_last_is_dead_once_the_successor_is_shown() {
     let mut ids = Ids::new(verifier(2), at(0));
-    ids.previous = Some((verifier(1), at(50)));
+    ids.previous = Some(Box::new((verifier(1), at(50))));
     ids.dead = vec![(verifier(8), at(60)), (verifier(9), at(61))];
-    ids.successor = Some(Successor { nonce: [0; 16], verifier: verifier(3) });
+    ids.successor = Some(Box::new(Successor { nonce: [0; 16], verifier: verifier(3) }));
     ids.promote(at(60), at(90), at(160));
     assert_eq!((ids.current, ids.since), (verifier(3), at(60)));
-    assert_eq!(ids.previous, Some((verifier(2), at(90))));
+    assert_eq!(ids.previous, Some(Box::new((verifier(2), at(90)))));
     assert_eq!(ids.dead, [(verifier(1), at(160)), (verifier(9), at(61))]);
     let settled = ids.clone();
     ids.promote(at(70), at(95), at(170));

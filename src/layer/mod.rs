@@ -12,7 +12,7 @@ use crate::entropy::{Entropy, SystemEntropy};
 use crate::error::Rejection;
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
-use crate::lifecycle::Policy;
+use crate::lifecycle::{DefaultData, Policy};
 use crate::policy::Declared;
 use crate::request::{RequestHead, navigates};
 use crate::session::{Inner, Visit};
@@ -55,6 +55,7 @@ pub(crate) struct Shared<T, S> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) default: DefaultData,
     data: PhantomData<fn() -> T>,
 }
 
@@ -82,6 +83,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
                 observer: Arc::new(()),
+                default: DefaultData::default(),
                 data: PhantomData,
             }),
         }
@@ -208,6 +210,7 @@ impl<T, S> Clone for Shared<T, S> {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             observer: Arc::clone(&self.observer),
+            default: DefaultData::default(),
             data: PhantomData,
         }
     }

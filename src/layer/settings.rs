@@ -14,7 +14,7 @@ use crate::event::Observer;
 use crate::id_form::IdForm;
 use crate::keys::KeyRing;
 use crate::layer::{SessionLayer, Shared};
-use crate::lifecycle::{Policy, Rotation};
+use crate::lifecycle::{DefaultData, Policy, Rotation};
 use crate::lifetime::Lifetime;
 use crate::refusal::in_url;
 use crate::seats::{Limit, OnLimit};
@@ -257,7 +257,9 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     /// Sets how new data is written. Old data is read as what it is.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
-        self.policy().encoding = encoding;
+        let settings = self.settings();
+        settings.policy.encoding = encoding;
+        settings.default = DefaultData::default();
         self
     }
 

@@ -200,7 +200,7 @@ fn verify(id: &SessionId, ids: &Ids, cx: &Context<'_>) -> Result<Shown, Wrong> {
     if ids.successor.as_ref().is_some_and(|successor| verifier == successor.verifier) {
         return Ok(Shown::Successor);
     }
-    if let Some((previous, grace)) = &ids.previous
+    if let Some((previous, grace)) = ids.previous.as_deref()
         && verifier == *previous
     {
         return if cx.arrived < *grace { Ok(Shown::Previous) } else { Err(Wrong::OutOfGrace) };

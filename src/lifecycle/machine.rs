@@ -325,7 +325,7 @@ impl<T: SessionData> Machine<T> {
         held.is_some_and(|held| {
             let ids = &held.live.ids;
             let successor = ids.successor.as_ref().map(|successor| &successor.verifier);
-            let previous = ids.previous.as_ref().map(|(previous, _)| previous);
+            let previous = ids.previous.as_ref().map(|previous| &previous.0);
             let verifiers = [Some(&ids.current), successor, previous].into_iter().flatten();
             csrf::is_good(text, &held.id, verifiers)
         })

@@ -4,13 +4,14 @@
 //! is needed is in a [`Context`], and what must be done is a [`Call`]. One
 //! driver, in `driver.rs`, performs the calls and brings back the answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::candidates::Candidates;
 use crate::client::ClientPolicy;
-use crate::codec::Encoding;
+use crate::codec::{EncodeError, Encoding};
 use crate::csrf::OriginCheck;
+use crate::data::SessionData;
 use crate::entropy::Entropy;
 use crate::event::Observer;
 use crate::id::SessionKey;
@@ -46,6 +47,22 @@ pub(crate) struct Context<'a> {
     pub(crate) finishing: bool,
     /// By how much a revision grows; random, though no secret.
     pub(crate) step: u32,
+    pub(crate) default: &'a DefaultData,
+}
+
+/// The bytes of the default data in the layer's encoding, as soon as anybody has asked.
+#[derive(Debug, Default)]
+pub(crate) struct DefaultData(OnceLock<Box<[u8]>>);
+
+impl DefaultData {
+    fn bytes<T: SessionData>(&self, encoding: Encoding) -> Result<&[u8], EncodeError> {
+        if let Some(bytes) = self.0.get() {
+            return Ok(bytes);
+        }
+        let mut bytes = Vec::new();
+        encoding.encode(&T::default(), &mut bytes)?;
+        Ok(self.0.get_or_init(|| bytes.into_boxed_slice()))
+    }
 }
 
 /// The rules of a layer.

@@ -142,7 +142,7 @@ pub(super) fn plan<T: SessionData>(
         // Without randomness another request will offer one.
         if cx.entropy.fill(&mut nonce).is_ok() {
             let verifier = held.id.successor(&nonce).verifier();
-            live.ids.successor = Some(Successor { nonce, verifier });
+            live.ids.successor = Some(Box::new(Successor { nonce, verifier }));
             cause = Some(RotationCause::Offered);
         }
     }
@@ -267,8 +267,9 @@ fn unless_same<T: SessionData>(
     data: &T,
     encoding: Encoding,
 ) -> Result<Option<Fresh>, Error> {
-    // Room for the envelope too, with one more dead id in it.
-    let mut bytes = Vec::with_capacity(held.record.body.len() + 64);
+    // Room for what a login adds to the data and, one more dead id, to the head: to move it later
+    // costs more than the room.
+    let mut bytes = Vec::with_capacity(held.record.body.len() + 256);
     if held.live.version == T::VERSION
         && let Some(old) = held.live.encoding()
     {
@@ -345,7 +346,7 @@ pub(super) fn create<T: SessionData>(
     }
     let policy = cx.policy;
     let data = staged.unwrap_or(data);
-    let mut encoded = unless_default(data, policy.encoding)?;
+    let mut encoded = unless_default(data, cx)?;
     if encoded.is_none() && wishes.establish {
         let mut bytes = Vec::new();
         policy.encoding.encode(data, &mut bytes)?;
@@ -417,18 +418,12 @@ pub(super) fn create<T: SessionData>(
 
 /// The data's bytes, or nothing if it is the default: a session is created by
 /// the first real write.
-fn unless_default<T: SessionData>(data: &T, encoding: Encoding) -> Result<Option<Vec<u8>>, Error> {
-    let mut bytes = Vec::with_capacity(384);
+fn unless_default<T: SessionData>(data: &T, cx: &Context<'_>) -> Result<Option<Vec<u8>>, Error> {
+    let encoding = cx.policy.encoding;
+    let default = cx.default.bytes::<T>(encoding)?;
+    let mut bytes = Vec::with_capacity(256.max(default.len() + 128));
     encoding.encode(data, &mut bytes)?;
-    let len = bytes.len();
-    // Both in one allocation.
-    encoding.encode(&T::default(), &mut bytes)?;
-    let (ours, default) = bytes.split_at(len);
-    if encoding.equal(ours, default) {
-        return Ok(None);
-    }
-    bytes.truncate(len);
-    Ok(Some(bytes))
+    Ok(if encoding.equal(&bytes, default) { None } else { Some(bytes) })
 }
 
 /// The data of a record, or nothing if this program cannot read it.
