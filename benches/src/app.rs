@@ -14,6 +14,26 @@ pub trait App {
 
     /// Answers the requests that were made ready, and makes nothing of the responses.
     fn serve(&mut self);
+
+    /// Answers two requests with one cookie at once: the first one's handler waits at
+    /// [`PAUSED`] until the second one is answered. None if the application cannot.
+    fn overlap(&mut self, _first: &str, _second: &str, _cookie: &str) -> Option<[Answer; 2]> {
+        None
+    }
+}
+
+/// A route for checks, never measured: reads the counter, waits once, writes it increased.
+pub const PAUSED: &str = "/paused";
+
+/// A route for checks, never measured: ends the session.
+pub const END: &str = "/end";
+
+/// A route for checks, never measured: answers 200 plus the counter, see [`counted`].
+pub const COUNT: &str = "/count";
+
+/// The status that tells a counter.
+pub fn counted(counter: u64) -> u16 {
+    200 + counter.min(99) as u16
 }
 
 /// What there is to know of a response.
@@ -26,8 +46,68 @@ pub struct Answer {
 /// Who is measured.
 #[derive(Clone, Copy)]
 pub struct Contestant {
+    /// Unique within its framework.
     pub name: &'static str,
+    pub framework: &'static str,
+    pub kind: Kind,
+    /// The same application without sessions, called in the same way, which is subtracted.
+    /// None for a floor.
+    pub floor: Option<&'static Contestant>,
+    pub cookies: Cookies,
     pub make: fn() -> Box<dyn App>,
+}
+
+impl Contestant {
+    /// The name, with its framework unless that is axum.
+    pub fn label(&self) -> String {
+        match self.framework {
+            "axum" => self.name.to_owned(),
+            framework => format!("{}, {framework}", self.name),
+        }
+    }
+
+    pub fn is(&self, other: &Self) -> bool {
+        self.name == other.name && self.framework == other.framework
+    }
+}
+
+/// What a contestant is there for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// The application without sessions.
+    Floor,
+    /// A layer that does nothing.
+    EmptyLayer,
+    /// Our promises, written by hand for this one application.
+    ByHand,
+    /// This library.
+    Library,
+    /// Another library of sessions.
+    Peer,
+}
+
+/// Which responses carry the session's cookie, by a library's documentation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cookies {
+    /// None.
+    Never,
+    /// When the id is new.
+    WhenNew,
+    /// Whenever the session was written.
+    WhenWritten,
+    /// Every response.
+    Always,
+}
+
+impl Cookies {
+    pub fn set_by(self, workload: Workload) -> bool {
+        match self {
+            Self::Never => false,
+            Self::WhenNew => workload.sets_cookie(),
+            Self::WhenWritten => workload.sets_cookie() || workload == Workload::Write,
+            Self::Always => true,
+        }
+    }
 }
 
 /// Creates sessions, and makes ready one request of the workload for each.

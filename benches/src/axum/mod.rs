@@ -10,22 +10,50 @@ use axum::response::Response;
 use std::hint::black_box;
 use tower_service::Service;
 
-use crate::app::{Answer, App, Contestant};
+use crate::app::{Answer, App, Contestant, Cookies, Kind};
 
 mod by_hand;
 mod floor;
 mod library;
 
-/// Without sessions; what is subtracted from the others.
-pub const FLOOR: Contestant = Contestant { name: "floor", make: || served(floor::floor()) };
+/// Those that need no other crates; the first is what is subtracted from the others.
+pub const CONTESTANTS: [Contestant; 4] = [FLOOR, EMPTY_LAYER, BY_HAND, LIBRARY];
+
+/// Without sessions.
+pub const FLOOR: Contestant = Contestant {
+    name: "floor",
+    framework: "axum",
+    kind: Kind::Floor,
+    floor: None,
+    cookies: Cookies::Never,
+    make: || served(floor::floor()),
+};
 
 /// Without sessions, in a layer that does nothing.
-pub const EMPTY_LAYER: Contestant =
-    Contestant { name: "empty layer", make: || served(floor::empty_layer()) };
+pub const EMPTY_LAYER: Contestant = Contestant {
+    name: "empty layer",
+    kind: Kind::EmptyLayer,
+    make: || served(floor::empty_layer()),
+    ..ON_AXUM
+};
 
-pub const BY_HAND: Contestant = Contestant { name: "by hand", make: || served(by_hand::by_hand()) };
+pub const BY_HAND: Contestant = Contestant {
+    name: "by hand",
+    kind: Kind::ByHand,
+    cookies: Cookies::WhenNew,
+    make: || served(by_hand::by_hand()),
+    ..ON_AXUM
+};
 
-pub const LIBRARY: Contestant = Contestant { name: "library", make: || served(library::library()) };
+pub const LIBRARY: Contestant = Contestant {
+    name: "library",
+    kind: Kind::Library,
+    cookies: Cookies::WhenNew,
+    make: || served(library::library()),
+    ..ON_AXUM
+};
+
+const ON_AXUM: Contestant = Contestant { floor: Some(&FLOOR), ..FLOOR };
 
 /// A router under measurement.
 pub struct Served {

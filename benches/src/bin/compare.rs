@@ -24,7 +24,7 @@ const SESSIONS: usize = 1000;
 
 const ROUNDS: usize = 100;
 
-const CONTESTANTS: [Contestant; 4] = [axum::FLOOR, axum::EMPTY_LAYER, axum::BY_HAND, axum::LIBRARY];
+const CONTESTANTS: [Contestant; 4] = axum::CONTESTANTS;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
