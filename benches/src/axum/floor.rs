@@ -9,6 +9,7 @@ use axum::routing::get;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::app::{COUNT, END, PAUSED};
 use crate::workload::Profile;
 
 pub fn floor() -> Router {
@@ -26,6 +27,9 @@ pub fn floor() -> Router {
                 drop(black_box(profile));
             }),
         )
+        .route(END, get(async || {}))
+        .route(COUNT, get(async || {}))
+        .route(PAUSED, get(async || {}))
 }
 
 pub fn empty_layer() -> Router {

@@ -7,6 +7,8 @@ use axum::routing::get;
 use typed_session::store::MemoryStore;
 use typed_session::{Session, SessionData, SessionLayer, Subject};
 
+use super::{Pause, status};
+use crate::app::{COUNT, END, PAUSED};
 use crate::workload::Profile;
 
 impl SessionData for Profile {
@@ -37,5 +39,18 @@ pub fn library() -> Router {
             get(async |session: Session<Profile>| drop(session.replace(Profile::user()))),
         )
         .route("/login", get(async |session: Session<Profile>| session.update(Profile::log_in)))
+        .route(END, get(async |session: Session<Profile>| session.end()))
+        .route(
+            COUNT,
+            get(async |session: Session<Profile>| status(session.read(|profile| profile.counter))),
+        )
+        .route(
+            PAUSED,
+            get(async |session: Session<Profile>| {
+                let counter = session.read(|profile| profile.counter);
+                Pause::default().await;
+                session.update(|profile| profile.counter = counter + 1)
+            }),
+        )
         .layer(SessionLayer::<Profile, _>::new(MemoryStore::new()))
 }

@@ -1,0 +1,107 @@
+//! The application with axum_session in memory alone (`SessionNullPool`), in its default mode,
+//! in which every visitor has a session and every response its cookie.
+//!
+//! `Secure` is switched on. An idle limit of one hour in memory and of six for the cookie's
+//! session, both by default. Ids are UUIDs; neither they nor the data are hashed, signed or
+//! encrypted unless keys are given.
+//!
+//! It starts a task for its sweeps when it is built, on the runtime that is entered then. That
+//! task has nothing to do within the first hour and takes none of the time that is measured:
+//! requests wait for nothing, and so they are polled as everybody's are, without a runtime.
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use axum::Router;
+use axum::routing::get;
+use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Pause, Served, ready_to_serve, status};
+use crate::app::{Answer, App, COUNT, END, PAUSED};
+use crate::workload::Profile;
+
+const PROFILE: &str = "profile";
+
+type Extractor = Session<SessionNullPool>;
+
+fn profile(session: &Extractor) -> Profile {
+    session.get(PROFILE).unwrap_or_default()
+}
+
+pub fn axum_session() -> Box<dyn App> {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let entered = runtime.enter();
+    let config = SessionConfig::default().with_secure(true);
+    let store = pin!(SessionStore::<SessionNullPool>::new(None, config));
+    let Poll::Ready(store) = store.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("no database is waited for")
+    };
+    let router = Router::new()
+        .route("/alone", get(async || {}))
+        .route(
+            "/read",
+            get(async |session: Extractor| {
+                black_box(profile(&session).counter);
+            }),
+        )
+        .route(
+            "/write",
+            get(async |session: Extractor| {
+                let mut profile = profile(&session);
+                profile.counter += 1;
+                session.set(PROFILE, profile);
+            }),
+        )
+        .route("/visit", get(async |session: Extractor| session.set(PROFILE, Profile::visitor())))
+        .route("/create", get(async |session: Extractor| session.set(PROFILE, Profile::user())))
+        .route(
+            "/login",
+            get(async |session: Extractor| {
+                session.renew();
+                let mut profile = profile(&session);
+                profile.log_in();
+                session.set(PROFILE, profile);
+            }),
+        )
+        .route(END, get(async |session: Extractor| session.destroy()))
+        .route(COUNT, get(async |session: Extractor| status(profile(&session).counter)))
+        .route(
+            PAUSED,
+            get(async |session: Extractor| {
+                let mut profile = profile(&session);
+                Pause::default().await;
+                profile.counter += 1;
+                session.set(PROFILE, profile);
+            }),
+        )
+        .layer(SessionLayer::new(store.unwrap()));
+    let served = ready_to_serve(router);
+    drop(entered);
+    Box::new(WithRuntime { served, _runtime: runtime })
+}
+
+/// With the runtime that its task lives on.
+struct WithRuntime {
+    served: Served,
+    _runtime: Runtime,
+}
+
+impl App for WithRuntime {
+    fn visit(&mut self, path: &str, cookie: Option<&str>) -> Answer {
+        self.served.visit(path, cookie)
+    }
+
+    fn prepare(&mut self, requests: &[(&str, Option<&str>)]) {
+        self.served.prepare(requests);
+    }
+
+    fn serve(&mut self) {
+        self.served.serve();
+    }
+
+    fn overlap(&mut self, first: &str, second: &str, cookie: &str) -> Option<[Answer; 2]> {
+        self.served.overlap(first, second, cookie)
+    }
+}

@@ -1,0 +1,140 @@
+//! What a contestant does, seen from outside: a contestant that forgets its work is quick.
+
+use crate::app::{Answer, App, COUNT, Contestant, END, Kind, PAUSED, counted};
+use crate::workload::Workload;
+
+/// Panics unless the contestant does what each workload asks for.
+pub fn check(contestant: &Contestant) {
+    if matches!(contestant.kind, Kind::Floor | Kind::EmptyLayer) {
+        return;
+    }
+    for workload in Workload::ALL {
+        let mut app = (contestant.make)();
+        let what = format!("{}, {}", contestant.label(), workload.describe());
+        for _ in 0..10 {
+            let old = app.visit(workload.prepared_by(), None).cookie;
+            let old = old.filter(|_| workload.has_cookie());
+            let answer = app.visit(workload.path(), old.as_deref());
+            assert!(answer.is_good(), "{what}: {}", answer.status);
+            let sets = contestant.cookies.set_by(workload);
+            assert_eq!(answer.cookie.is_some(), sets, "{what}: whether a cookie is set");
+            if workload == Workload::Login {
+                assert_ne!(old, answer.cookie, "{what}: a login changes the id");
+            }
+            let now = answer.cookie.or(old);
+            let counter = now.as_deref().and_then(|cookie| count(&mut *app, cookie));
+            let expected = match workload {
+                Workload::Bare => continue,
+                Workload::Write => 2,
+                Workload::Untouched | Workload::Read | Workload::Create | Workload::Login => 1,
+            };
+            // None where the application has no such route.
+            if let Some(counter) = counter {
+                assert_eq!(counter, expected, "{what}: the counter");
+            }
+            if workload == Workload::Login {
+                let next = app.visit("/login", now.as_deref());
+                assert!(next.is_good(), "{what}: the new id logs in once more");
+            }
+        }
+    }
+}
+
+/// What a contestant was seen to do where libraries differ.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Seen {
+    /// A write with the id from before a login.
+    pub old_id: &'static str,
+    /// Two requests read a counter, and then both write it increased.
+    pub overlapping: &'static str,
+    /// A request that has read the session writes it after another one has ended it.
+    pub ended: &'static str,
+    /// A write with an id of the right form that was never given out.
+    pub made_up: &'static str,
+}
+
+/// Tries what no workload does.
+pub fn see(contestant: &Contestant) -> Seen {
+    Seen {
+        old_id: old_id(&mut *(contestant.make)()),
+        overlapping: overlapping(&mut *(contestant.make)()).unwrap_or(NOT_TRIED),
+        ended: ended(&mut *(contestant.make)()).unwrap_or(NOT_TRIED),
+        made_up: made_up(&mut *(contestant.make)()),
+    }
+}
+
+const NOT_TRIED: &str = "not tried";
+
+fn visitor(app: &mut dyn App) -> String {
+    app.visit("/visit", None).cookie.expect("a session was created")
+}
+
+fn old_id(app: &mut dyn App) -> &'static str {
+    let old = visitor(app);
+    let new = app.visit("/login", Some(&old)).cookie.expect("the id is new");
+    let late = app.visit("/write", Some(&old));
+    if count(app, &new).is_some_and(|counter| counter != 1) {
+        return "writes the session";
+    }
+    new_or_refused(&late, &old)
+}
+
+fn overlapping(app: &mut dyn App) -> Option<&'static str> {
+    let old = visitor(app);
+    let [first, second] = app.overlap(PAUSED, PAUSED, &old)?;
+    let now = [&first, &second].into_iter().rev().find_map(|it| it.cookie.clone()).unwrap_or(old);
+    let counter = count(app, &now)?;
+    Some(match (first.is_good(), second.is_good(), counter) {
+        (true, true, 3) => "both count",
+        (true, true, _) => "one is lost, both are told 200",
+        (false, true, 2) | (true, false, 2) => "one is refused",
+        _ => "other",
+    })
+}
+
+fn ended(app: &mut dyn App) -> Option<&'static str> {
+    let old = visitor(app);
+    let [late, end] = app.overlap(PAUSED, END, &old)?;
+    assert!(end.is_good(), "a session can be ended");
+    if count(app, &old)? != 0 {
+        return Some("the session is back");
+    }
+    let started = late.cookie.as_deref().and_then(|cookie| count(app, cookie));
+    Some(match started {
+        Some(1..) => "starts another session",
+        _ if late.is_good() => "is dropped, told 200",
+        _ => "is refused",
+    })
+}
+
+fn made_up(app: &mut dyn App) -> &'static str {
+    let given = visitor(app);
+    let (name, id) = given.split_once('=').expect("a cookie has a value");
+    // Another digit in the middle: a hexadecimal one, which all forms of ids know.
+    let middle = id.len() / 2 + 1;
+    let other = if id.as_bytes()[middle] == b'a' { "b" } else { "a" };
+    let made_up = format!("{name}={}{other}{}", &id[..middle], &id[middle + 1..]);
+    let answer = app.visit("/write", Some(&made_up));
+    new_or_refused(&answer, &made_up)
+}
+
+fn new_or_refused(answer: &Answer, sent: &str) -> &'static str {
+    match &answer.cookie {
+        _ if !answer.is_good() => "is refused",
+        Some(cookie) if cookie == sent => "starts another session, under that id",
+        Some(_) => "starts another session, under a new id",
+        None => "is dropped, told 200",
+    }
+}
+
+/// The counter, if the application tells it.
+fn count(app: &mut dyn App, cookie: &str) -> Option<u64> {
+    let status = app.visit(COUNT, Some(cookie)).status;
+    (0..100).find(|counter| counted(*counter) == status)
+}
+
+impl Answer {
+    fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
