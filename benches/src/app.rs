@@ -1,6 +1,6 @@
 //! What all contestants have in common.
 
-use crate::workload::Workload;
+use crate::workload::{Profile, Workload};
 
 /// An application, with its own store of sessions, called in process.
 ///
@@ -15,8 +15,9 @@ pub trait App {
     /// Answers the requests that were made ready, and makes nothing of the responses.
     fn serve(&mut self);
 
-    /// Answers two requests with one cookie at once: the first one's handler waits at
-    /// [`PAUSED`] until the second one is answered. None if the application cannot.
+    /// Answers two requests with one cookie at once: the first one's handler waits, as that of
+    /// [`PAUSED`] does, until the second one is answered. None if it does not wait, or the
+    /// application cannot be asked so.
     fn overlap(&mut self, _first: &str, _second: &str, _cookie: &str) -> Option<[Answer; 2]> {
         None
     }
@@ -25,15 +26,25 @@ pub trait App {
 /// A route for checks, never measured: reads the counter, waits once, writes it increased.
 pub const PAUSED: &str = "/paused";
 
+/// A route for checks, never measured: reads the theme, waits once, writes [`LIGHT`].
+pub const PAUSED_THEME: &str = "/paused-theme";
+
+/// A route for checks, never measured: reads the counter, waits once, and increases it by the
+/// means that the library has for counters, if it has any.
+pub const PAUSED_COUNTER: &str = "/paused-counter";
+
 /// A route for checks, never measured: ends the session.
 pub const END: &str = "/end";
 
-/// A route for checks, never measured: answers 200 plus the counter, see [`counted`].
-pub const COUNT: &str = "/count";
+/// A route for checks, never measured: answers with [`shown`].
+pub const SHOW: &str = "/show";
 
-/// The status that tells a counter.
-pub fn counted(counter: u64) -> u16 {
-    200 + counter.min(99) as u16
+pub const LIGHT: &str = "light";
+
+/// The status that tells what is in a profile: 200 plus the counter, plus 50 if the theme is
+/// [`LIGHT`].
+pub fn shown(profile: &Profile) -> u16 {
+    200 + profile.counter.min(49) as u16 + if profile.theme == LIGHT { 50 } else { 0 }
 }
 
 /// What there is to know of a response.

@@ -1,7 +1,10 @@
 //! What a contestant does, seen from outside: a contestant that forgets its work is quick.
 
-use crate::app::{Answer, App, COUNT, Contestant, END, Kind, PAUSED, counted};
-use crate::workload::Workload;
+use crate::app::{
+    Answer, App, Contestant, Cookies, END, Kind, LIGHT, PAUSED, PAUSED_COUNTER, PAUSED_THEME, SHOW,
+    shown,
+};
+use crate::workload::{Profile, Workload};
 
 /// Panics unless the contestant does what each workload asks for.
 pub fn check(contestant: &Contestant) {
@@ -43,23 +46,44 @@ pub fn check(contestant: &Contestant) {
 /// What a contestant was seen to do where libraries differ.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Seen {
+    /// Which responses carry the cookie; [`check`] holds it to that.
+    pub cookies: &'static str,
     /// A write with the id from before a login.
     pub old_id: &'static str,
-    /// Two requests read a counter, and then both write it increased.
-    pub overlapping: &'static str,
-    /// A request that has read the session writes it after another one has ended it.
-    pub ended: &'static str,
     /// A write with an id of the right form that was never given out.
     pub made_up: &'static str,
+    /// A request that has read the session writes it after another one has ended it.
+    pub ended: &'static str,
+    /// A request that has read the session changes one field after another one has changed
+    /// another field.
+    pub two_fields: &'static str,
+    /// Two requests read a counter, and then both write it increased.
+    pub one_counter: &'static str,
+    /// The same, by the means that the library has for it.
+    pub own_counter: &'static str,
 }
 
 /// Tries what no workload does.
 pub fn see(contestant: &Contestant) -> Seen {
+    let fresh = || (contestant.make)();
+    let one_counter = |path| one_counter(&mut *fresh(), path);
     Seen {
-        old_id: old_id(&mut *(contestant.make)()),
-        overlapping: overlapping(&mut *(contestant.make)()).unwrap_or(NOT_TRIED),
-        ended: ended(&mut *(contestant.make)()).unwrap_or(NOT_TRIED),
-        made_up: made_up(&mut *(contestant.make)()),
+        cookies: match contestant.cookies {
+            Cookies::Never => "never",
+            Cookies::WhenNew => "when the id is new",
+            Cookies::WhenWritten => "at every write",
+            Cookies::Always => "with every response",
+        },
+        old_id: old_id(&mut *fresh()),
+        made_up: made_up(&mut *fresh()),
+        ended: ended(&mut *fresh()).unwrap_or(NOT_TRIED),
+        two_fields: two_fields(&mut *fresh()).unwrap_or(NOT_TRIED),
+        one_counter: one_counter(PAUSED).unwrap_or(NOT_TRIED),
+        own_counter: match one_counter(PAUSED_COUNTER) {
+            Some(seen) => seen,
+            None if one_counter(PAUSED).is_some() => "there is nothing",
+            None => NOT_TRIED,
+        },
     }
 }
 
@@ -79,17 +103,37 @@ fn old_id(app: &mut dyn App) -> &'static str {
     new_or_refused(&late, &old)
 }
 
-fn overlapping(app: &mut dyn App) -> Option<&'static str> {
+fn one_counter(app: &mut dyn App, path: &str) -> Option<&'static str> {
     let old = visitor(app);
-    let [first, second] = app.overlap(PAUSED, PAUSED, &old)?;
-    let now = [&first, &second].into_iter().rev().find_map(|it| it.cookie.clone()).unwrap_or(old);
-    let counter = count(app, &now)?;
-    Some(match (first.is_good(), second.is_good(), counter) {
+    let answers = app.overlap(path, path, &old)?;
+    let counter = count(app, &newest(&answers, old))?;
+    let [first, second] = answers.map(|answer| answer.is_good());
+    Some(match (first, second, counter) {
         (true, true, 3) => "both count",
         (true, true, _) => "one is lost, both are told 200",
         (false, true, 2) | (true, false, 2) => "one is refused",
         _ => "other",
     })
+}
+
+fn two_fields(app: &mut dyn App) -> Option<&'static str> {
+    let old = visitor(app);
+    let answers = app.overlap(PAUSED_THEME, PAUSED, &old)?;
+    let status = app.visit(SHOW, Some(&newest(&answers, old))).status;
+    let profile =
+        |counter, theme: &str| Profile { counter, theme: theme.into(), ..Profile::default() };
+    let [first, second] = answers.map(|answer| answer.is_good());
+    Some(match (first, second) {
+        (true, true) if status == shown(&profile(2, LIGHT)) => "both are kept",
+        (true, true) => "one is lost, both are told 200",
+        (false, true) if status == shown(&profile(2, "dark")) => "one is refused",
+        _ => "other",
+    })
+}
+
+/// The cookie after two requests, of which the first was answered last.
+fn newest(answers: &[Answer; 2], old: String) -> String {
+    answers.iter().find_map(|answer| answer.cookie.clone()).unwrap_or(old)
 }
 
 fn ended(app: &mut dyn App) -> Option<&'static str> {
@@ -129,8 +173,12 @@ fn new_or_refused(answer: &Answer, sent: &str) -> &'static str {
 
 /// The counter, if the application tells it.
 fn count(app: &mut dyn App, cookie: &str) -> Option<u64> {
-    let status = app.visit(COUNT, Some(cookie)).status;
-    (0..100).find(|counter| counted(*counter) == status)
+    let status = app.visit(SHOW, Some(cookie)).status;
+    (0..50).find(|counter| {
+        let profile =
+            |theme: &str| Profile { counter: *counter, theme: theme.into(), ..Profile::default() };
+        [profile(""), profile(LIGHT)].iter().any(|profile| shown(profile) == status)
+    })
 }
 
 impl Answer {

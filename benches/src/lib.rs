@@ -13,8 +13,8 @@ pub mod workload;
 
 /// Returns everybody who can be compared in this build.
 pub fn contestants() -> Vec<app::Contestant> {
-    let mut all = axum::CONTESTANTS.to_vec();
+    let all = axum::CONTESTANTS.into_iter();
     #[cfg(feature = "peers")]
-    all.extend(axum::PEERS);
-    all
+    let all = all.chain(axum::PEERS);
+    all.collect()
 }

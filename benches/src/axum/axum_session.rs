@@ -18,8 +18,8 @@ use axum::routing::get;
 use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Pause, Served, ready_to_serve, status};
-use crate::app::{Answer, App, COUNT, END, PAUSED};
+use super::{Pause, Served, ready_to_serve, show};
+use crate::app::{Answer, App, END, LIGHT, PAUSED, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 const PROFILE: &str = "profile";
@@ -66,13 +66,22 @@ pub fn axum_session() -> Box<dyn App> {
             }),
         )
         .route(END, get(async |session: Extractor| session.destroy()))
-        .route(COUNT, get(async |session: Extractor| status(profile(&session).counter)))
+        .route(SHOW, get(async |session: Extractor| show(&profile(&session))))
         .route(
             PAUSED,
             get(async |session: Extractor| {
                 let mut profile = profile(&session);
                 Pause::default().await;
                 profile.counter += 1;
+                session.set(PROFILE, profile);
+            }),
+        )
+        .route(
+            PAUSED_THEME,
+            get(async |session: Extractor| {
+                let mut profile = profile(&session);
+                Pause::default().await;
+                profile.theme = LIGHT.into();
                 session.set(PROFILE, profile);
             }),
         )

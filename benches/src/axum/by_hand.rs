@@ -27,8 +27,8 @@ use rand::rngs::SysRng;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Pause, status};
-use crate::app::{COUNT, END, PAUSED};
+use super::{Pause, show};
+use crate::app::{END, LIGHT, PAUSED, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 const NAME: &str = "__Host-session";
@@ -327,18 +327,21 @@ pub fn by_hand() -> Router {
         )
         .route("/login", get(async |Extension(session): Extractor| session.update(Profile::log_in)))
         .route(END, get(async |Extension(session): Extractor| session.end()))
-        .route(
-            COUNT,
-            get(async |Extension(session): Extractor| {
-                status(session.read(|profile| profile.counter))
-            }),
-        )
+        .route(SHOW, get(async |Extension(session): Extractor| session.read(show)))
         .route(
             PAUSED,
             get(async |Extension(session): Extractor| {
                 let counter = session.read(|profile| profile.counter);
                 Pause::default().await;
                 session.update(|profile| profile.counter = counter + 1);
+            }),
+        )
+        .route(
+            PAUSED_THEME,
+            get(async |Extension(session): Extractor| {
+                black_box(session.read(|profile| profile.theme.clone()));
+                Pause::default().await;
+                session.update(|profile| profile.theme = LIGHT.into());
             }),
         )
         .layer(ByHand::default())

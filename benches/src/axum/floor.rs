@@ -9,7 +9,7 @@ use axum::routing::get;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::app::{COUNT, END, PAUSED};
+use crate::app::{END, PAUSED, PAUSED_COUNTER, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 pub fn floor() -> Router {
@@ -28,8 +28,10 @@ pub fn floor() -> Router {
             }),
         )
         .route(END, get(async || {}))
-        .route(COUNT, get(async || {}))
+        .route(SHOW, get(async || {}))
         .route(PAUSED, get(async || {}))
+        .route(PAUSED_THEME, get(async || {}))
+        .route(PAUSED_COUNTER, get(async || {}))
 }
 
 pub fn empty_layer() -> Router {

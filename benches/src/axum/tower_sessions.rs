@@ -14,8 +14,8 @@ use tower_sessions::cookie::time::Duration;
 use tower_sessions::session::Error;
 use tower_sessions::{Expiry, MemoryStore, Session, SessionManagerLayer};
 
-use super::{Pause, status};
-use crate::app::{COUNT, END, PAUSED};
+use super::{Pause, show};
+use crate::app::{END, LIGHT, PAUSED, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 const PROFILE: &str = "profile";
@@ -89,16 +89,23 @@ pub fn tower_sessions() -> Router {
                 Ok::<_, Failed>(())
             }),
         )
-        .route(
-            COUNT,
-            get(async |session: Session| Ok::<_, Failed>(status(profile(&session).await?.counter))),
-        )
+        .route(SHOW, get(async |session: Session| Ok::<_, Failed>(show(&profile(&session).await?))))
         .route(
             PAUSED,
             get(async |session: Session| {
                 let mut profile = profile(&session).await?;
                 Pause::default().await;
                 profile.counter += 1;
+                session.insert(PROFILE, profile).await?;
+                Ok::<_, Failed>(())
+            }),
+        )
+        .route(
+            PAUSED_THEME,
+            get(async |session: Session| {
+                let mut profile = profile(&session).await?;
+                Pause::default().await;
+                profile.theme = LIGHT.into();
                 session.insert(PROFILE, profile).await?;
                 Ok::<_, Failed>(())
             }),

@@ -28,8 +28,8 @@ use typed_session_0_9::{
     MemoryStore, NoLogger, Session, SessionCookieCommand, SessionRenewalStrategy, SessionStore,
 };
 
-use super::{Pause, status};
-use crate::app::{COUNT, END, PAUSED};
+use super::{Pause, show};
+use crate::app::{END, LIGHT, PAUSED, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 const NAME: &str = "__Host-session";
@@ -150,10 +150,8 @@ pub fn typed_session_0_9() -> Router {
         )
         .route(END, get(async |Extension(session): Extractor| session.lock().unwrap().delete()))
         .route(
-            COUNT,
-            get(async |Extension(session): Extractor| {
-                status(session.lock().unwrap().data().counter)
-            }),
+            SHOW,
+            get(async |Extension(session): Extractor| show(session.lock().unwrap().data())),
         )
         .route(
             PAUSED,
@@ -161,6 +159,14 @@ pub fn typed_session_0_9() -> Router {
                 let counter = session.lock().unwrap().data().counter;
                 Pause::default().await;
                 session.lock().unwrap().data_mut().counter = counter + 1;
+            }),
+        )
+        .route(
+            PAUSED_THEME,
+            get(async |Extension(session): Extractor| {
+                black_box(session.lock().unwrap().data().theme.clone());
+                Pause::default().await;
+                session.lock().unwrap().data_mut().theme = LIGHT.into();
             }),
         )
         .layer(SessionLayer { store, connection: MemoryStore::new() })

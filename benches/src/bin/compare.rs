@@ -68,12 +68,12 @@ fn compare(contestants: &[Contestant], rounds: usize) {
     }
     let seen: Vec<(String, Seen)> = counted.map(|it| (it.label(), check::see(it))).collect();
     println!();
-    for (contestant, seen) in &seen {
-        println!("{contestant}");
-        println!("  a write with the id from before a login   {}", seen.old_id);
-        println!("  two writes that overlap                   {}", seen.overlapping);
-        println!("  a late write to a session that was ended  {}", seen.ended);
-        println!("  a write with an id that was made up       {}", seen.made_up);
+    let table = seen_table(&seen);
+    for row in &table.rows {
+        println!("{}", row[0]);
+        for (what, outcome) in table.columns.iter().zip(row).skip(1) {
+            println!("  {what:64}{outcome}");
+        }
     }
     results::save("compare", &Body::new(rounds, costs, memory, seen));
 }
@@ -418,16 +418,19 @@ fn memory_table(memory: &[Memory]) -> Table {
 
 fn seen_table(seen: &[(String, Seen)]) -> Table {
     let rows = seen.iter().map(|(contestant, seen)| {
-        let Seen { old_id, overlapping, ended, made_up } = seen;
-        let cells = [*old_id, *overlapping, *ended, *made_up].map(ToOwned::to_owned);
-        std::iter::once(contestant.clone()).chain(cells).collect()
+        let Seen { cookies, old_id, made_up, ended, two_fields, one_counter, own_counter } = seen;
+        let cells = [cookies, old_id, made_up, ended, two_fields, one_counter, own_counter];
+        std::iter::once(contestant.clone()).chain(cells.map(|cell| (*cell).to_owned())).collect()
     });
     let columns = [
         "",
+        "sets its cookie",
         "a write with the id from before a login",
-        "two requests read a counter, then both write it",
-        "a write by a request that began before the session was ended",
         "a write with an id that was made up",
+        "a write by a request from before the session was ended",
+        "two requests at once change two fields",
+        "two requests at once read a counter, then write it increased",
+        "the same, by what the library has for counters",
     ];
     Table {
         title: "What is bought with it".into(),
