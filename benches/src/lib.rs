@@ -7,8 +7,10 @@ pub mod alloc;
 pub mod app;
 pub mod axum;
 pub mod check;
+pub mod report;
 pub mod results;
 pub mod stopwatch;
+pub mod svg;
 pub mod workload;
 
 /// Returns everybody who can be compared in this build.
