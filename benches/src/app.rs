@@ -69,8 +69,17 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    /// The name, with its framework unless that is axum.
+    /// The name for readers, with its framework unless that is axum.
     pub fn label(&self) -> String {
+        let name = if self.kind == Kind::Library { "typed-session" } else { self.name };
+        match self.framework {
+            "axum" => name.to_owned(),
+            framework => format!("{name}, {framework}"),
+        }
+    }
+
+    /// The name for arguments of programs.
+    pub fn id(&self) -> String {
         match self.framework {
             "axum" => self.name.to_owned(),
             framework => format!("{}, {framework}", self.name),

@@ -29,7 +29,6 @@ pub fn figures(all: &[Saved<Shown>]) -> String {
         for chart in charts {
             // A block of HTML, until the empty line.
             push(&mut text, &format!("<div>\n{}</div>", svg::draw(chart, Place::Page)));
-            push(&mut text, &chart.note);
         }
         for table in tables {
             push(&mut text, &of_table(table));

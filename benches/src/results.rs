@@ -135,7 +135,7 @@ pub struct Chart {
     pub groups: Vec<String>,
     /// The bars of each group, such as contestants.
     pub series: Vec<Series>,
-    /// A sentence or two below the picture.
+    /// A sentence or two in the picture, below its title.
     pub note: String,
 }
 

@@ -17,6 +17,9 @@ const WIDTH: usize = 800;
 const MARGIN: usize = 16;
 const GAP: usize = 24;
 const TITLE: usize = 34;
+const NOTE: usize = 17;
+/// Letters in a line of a note.
+const NOTE_LINE: usize = 118;
 const HEADING: usize = 26;
 const ROW: usize = 20;
 const BAR: usize = 12;
@@ -29,7 +32,9 @@ pub fn draw(chart: &Chart, place: Place) -> String {
     let columns = if chart.groups.len() > 2 { 2 } else { 1 };
     let width = (WIDTH - 2 * MARGIN - (columns - 1) * GAP) / columns;
     let panel = HEADING + ROW * chart.series.len() + 12;
-    let height = TITLE + chart.groups.len().div_ceil(columns) * panel + MARGIN;
+    let note = lines(&chart.note);
+    let top = TITLE + note.len() * NOTE + if note.is_empty() { 0 } else { 6 };
+    let height = top + chart.groups.len().div_ceil(columns) * panel + 4;
     let mut svg = String::new();
     let Chart { name, title, .. } = chart;
     // One line without an end in between, as Markdown wants it.
@@ -52,6 +57,11 @@ pub fn draw(chart: &Chart, place: Place) -> String {
             escaped(title)
         ),
     );
+    for (at, text) in note.iter().enumerate() {
+        let y = TITLE + 8 + at * NOTE;
+        let text = escaped(text);
+        line(&mut svg, &format!(r#"<text x="{MARGIN}" y="{y}" opacity=".8">{text}</text>"#));
+    }
     let longest = chart.series.iter().map(|it| it.name.chars().count()).max().unwrap_or(0);
     let labels = (longest as f64 * LETTER) as usize + 8;
     let numbers = all_values(chart).map(|value| number(value, &chart.unit).len()).max();
@@ -63,7 +73,7 @@ pub fn draw(chart: &Chart, place: Place) -> String {
     };
     for (at, group) in chart.groups.iter().enumerate() {
         let x = MARGIN + at % columns * (width + GAP);
-        let y = TITLE + at / columns * panel;
+        let y = top + at / columns * panel;
         line(&mut svg, &format!(r#"<g transform="translate({x} {y})">"#));
         let heading = escaped(group);
         line(&mut svg, &format!(r#"<text y="16" font-weight="600">{heading}</text>"#));
@@ -125,7 +135,8 @@ impl Bars {
                 r#"<rect x="{x}" y="{y}" width="{long:.1}" height="{BAR}" rx="1" fill="{colour}"/>"#
             ),
         );
-        if let Some((low, high)) = series.spread.get(group).copied().flatten() {
+        let spread = series.spread.get(group).copied().flatten();
+        if let Some((low, high)) = spread.filter(|(low, high)| low < high) {
             let (low, high) = (place(low), place(high));
             end = end.max(high);
             line(
@@ -146,6 +157,21 @@ impl Bars {
 /// The colours of a file, on a ground of its own so that no page's ground makes it unreadable.
 const STYLE: &str = "<style>svg{color:#1f2328}.ground{fill:#fff}\
     @media(prefers-color-scheme:dark){svg{color:#e6edf3}.ground{fill:#0d1117}}</style>";
+
+/// A note in lines that fit.
+fn lines(note: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in note.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= NOTE_LINE => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
 
 fn line(svg: &mut String, text: &str) {
     svg.push_str(text);

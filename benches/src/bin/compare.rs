@@ -40,7 +40,7 @@ fn main() {
         [rounds] => compare(&contestants, rounds.parse().expect("the number of rounds")),
         [workload, contestant, rounds] => {
             let workload = Workload::ALL.iter().find(|it| it.describe().starts_with(workload));
-            let contestant = contestants.iter().find(|it| it.label() == *contestant);
+            let contestant = contestants.iter().find(|it| it.id() == *contestant);
             for _ in 0..rounds.parse().expect("the number of rounds") {
                 round(contestant.expect(NAMES), *workload.expect("a workload, W0 to W5"));
             }
@@ -456,15 +456,17 @@ fn charts(costs: &[Cost], memory: &[Memory]) -> Vec<Chart> {
             name: format!("time-{framework}"),
             title: format!("Time of a request on {framework}, above the same without sessions"),
             unit: "ns".into(),
-            note: "Shorter is better. Each group has its own scale, from zero; the thin lines \
-                   are quartiles."
+            note: "Shorter is better. Each group has a scale of its own, from zero; the thin \
+                   lines are quartiles."
                 .into(),
             ..chart(&own, |cost| cost.ns)
         };
         let allocations = Chart {
             name: format!("allocations-{framework}"),
-            title: format!("Allocations of a request on {framework}, above the same without"),
-            note: "Fewer is better. One scale, from zero.".into(),
+            title: format!(
+                "Allocations of a request on {framework}, above the same without sessions"
+            ),
+            note: "Fewer is better. One scale for all, from zero.".into(),
             scale: Scale::Shared,
             ..chart(&own, |cost| cost.allocations)
         };
@@ -482,7 +484,7 @@ fn charts(costs: &[Cost], memory: &[Memory]) -> Vec<Chart> {
         unit: "bytes".into(),
         groups: ["1,000 sessions", "100,000 sessions"].map(ToOwned::to_owned).into(),
         series: series.collect(),
-        note: "Shorter is better. One scale, from zero.".into(),
+        note: "Shorter is better. One scale for all, from zero.".into(),
         ..Chart::default()
     });
     charts
