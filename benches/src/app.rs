@@ -50,7 +50,8 @@ pub fn shown(profile: &Profile) -> u16 {
 /// What there is to know of a response.
 pub struct Answer {
     pub status: u16,
-    /// The `name=value` of its `Set-Cookie`.
+    /// What a browser would send from then on: `name=value` of its `Set-Cookie`, all of them with
+    /// `; ` in between if there are several, those that are taken away left out.
     pub cookie: Option<String>,
 }
 
@@ -115,6 +116,8 @@ pub enum Cookies {
     WhenNew,
     /// Whenever the session was written.
     WhenWritten,
+    /// Every response to a request that has a session.
+    WhenThere,
     /// Every response.
     Always,
 }
@@ -125,6 +128,7 @@ impl Cookies {
             Self::Never => false,
             Self::WhenNew => workload.sets_cookie(),
             Self::WhenWritten => workload.sets_cookie() || workload == Workload::Write,
+            Self::WhenThere => workload != Workload::Bare,
             Self::Always => true,
         }
     }

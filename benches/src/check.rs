@@ -72,6 +72,7 @@ pub fn see(contestant: &Contestant) -> Seen {
             Cookies::Never => "never",
             Cookies::WhenNew => "when the id is new",
             Cookies::WhenWritten => "at every write",
+            Cookies::WhenThere => "with every response if there is a session",
             Cookies::Always => "with every response",
         },
         old_id: old_id(&mut *fresh()),
@@ -87,6 +88,24 @@ pub fn see(contestant: &Contestant) -> Seen {
     }
 }
 
+impl Seen {
+    /// Panics unless ours and what it is held against are seen to keep what they promise.
+    pub fn check(&self, contestant: &Contestant) {
+        if matches!(contestant.kind, Kind::ByHand | Kind::Library) {
+            let what = contestant.label();
+            assert_eq!(self.old_id, REFUSED, "{what}: the id from before a login writes nothing");
+            assert_eq!(self.made_up, NEW_ID, "{what}: no id is taken from a client");
+            let ended = [REFUSED, NOT_TRIED].contains(&self.ended);
+            assert!(ended, "{what}: a session that was ended does not come back: {}", self.ended);
+            let lost = self.two_fields == LOST || self.own_counter == LOST;
+            assert!(!lost, "{what}: no update is lost");
+        }
+    }
+}
+
+const REFUSED: &str = "is refused";
+const NEW_ID: &str = "starts another session, under a new id";
+const LOST: &str = "one is lost, both are told 200";
 const NOT_TRIED: &str = "not tried";
 
 fn visitor(app: &mut dyn App) -> String {
@@ -110,7 +129,7 @@ fn one_counter(app: &mut dyn App, path: &str) -> Option<&'static str> {
     let [first, second] = answers.map(|answer| answer.is_good());
     Some(match (first, second, counter) {
         (true, true, 3) => "both count",
-        (true, true, _) => "one is lost, both are told 200",
+        (true, true, _) => LOST,
         (false, true, 2) | (true, false, 2) => "one is refused",
         _ => "other",
     })
@@ -125,7 +144,7 @@ fn two_fields(app: &mut dyn App) -> Option<&'static str> {
     let [first, second] = answers.map(|answer| answer.is_good());
     Some(match (first, second) {
         (true, true) if status == shown(&profile(2, LIGHT)) => "both are kept",
-        (true, true) => "one is lost, both are told 200",
+        (true, true) => LOST,
         (false, true) if status == shown(&profile(2, "dark")) => "one is refused",
         _ => "other",
     })
@@ -147,26 +166,27 @@ fn ended(app: &mut dyn App) -> Option<&'static str> {
     Some(match started {
         Some(1..) => "starts another session",
         _ if late.is_good() => "is dropped, told 200",
-        _ => "is refused",
+        _ => REFUSED,
     })
 }
 
 fn made_up(app: &mut dyn App) -> &'static str {
     let given = visitor(app);
-    let (name, id) = given.split_once('=').expect("a cookie has a value");
+    let (session, others) = given.split_at(given.find(';').unwrap_or(given.len()));
+    let (name, id) = session.split_once('=').expect("a cookie has a value");
     // Another digit in the middle: a hexadecimal one, which all forms of ids know.
     let middle = id.len() / 2 + 1;
     let other = if id.as_bytes()[middle] == b'a' { "b" } else { "a" };
-    let made_up = format!("{name}={}{other}{}", &id[..middle], &id[middle + 1..]);
+    let made_up = format!("{name}={}{other}{}{others}", &id[..middle], &id[middle + 1..]);
     let answer = app.visit("/write", Some(&made_up));
     new_or_refused(&answer, &made_up)
 }
 
 fn new_or_refused(answer: &Answer, sent: &str) -> &'static str {
     match &answer.cookie {
-        _ if !answer.is_good() => "is refused",
+        _ if !answer.is_good() => REFUSED,
         Some(cookie) if cookie == sent => "starts another session, under that id",
-        Some(_) => "starts another session, under a new id",
+        Some(_) => NEW_ID,
         None => "is dropped, told 200",
     }
 }

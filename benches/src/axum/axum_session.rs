@@ -1,9 +1,12 @@
-//! The application with axum_session in memory alone (`SessionNullPool`), in its default mode,
-//! in which every visitor has a session and every response its cookie.
+//! The application with axum_session in memory alone (`SessionNullPool`), in two of its modes.
 //!
-//! `Secure` is switched on. An idle limit of one hour in memory and of six for the cookie's
-//! session, both by default. Ids are UUIDs; neither they nor the data are hashed, signed or
-//! encrypted unless keys are given.
+//! In its default mode every visitor has a session and every response its cookie. In
+//! `SessionMode::Manual` there is a session when a handler creates one, as with the others here;
+//! then every response that has one sets two cookies.
+//!
+//! `Secure` is switched on. An idle limit of one hour in memory and of six for the session, both
+//! by default. Ids are UUIDs; neither they nor the data are hashed, signed or encrypted unless
+//! keys are given.
 //!
 //! It starts a task for its sweeps when it is built, on the runtime that is entered then. That
 //! task has nothing to do within the first hour and takes none of the time that is measured:
@@ -15,7 +18,9 @@ use std::task::{Context, Poll, Waker};
 
 use axum::Router;
 use axum::routing::get;
-use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
+use axum_session::{
+    Session, SessionConfig, SessionLayer, SessionMode, SessionNullPool, SessionStore,
+};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Pause, Served, ready_to_serve, show};
@@ -30,10 +35,42 @@ fn profile(session: &Extractor) -> Profile {
     session.get(PROFILE).unwrap_or_default()
 }
 
-pub fn axum_session() -> Box<dyn App> {
+/// How a handler writes; a type, lest axum copies something for each request.
+trait Mode: Send + Sync + 'static {
+    const MODE: SessionMode;
+
+    fn set(session: &Extractor, profile: Profile);
+}
+
+/// The default, in which there always is a session.
+pub struct Persistent;
+
+impl Mode for Persistent {
+    const MODE: SessionMode = SessionMode::Persistent;
+
+    fn set(session: &Extractor, profile: Profile) {
+        session.set(PROFILE, profile);
+    }
+}
+
+pub struct Manual;
+
+impl Mode for Manual {
+    const MODE: SessionMode = SessionMode::Manual;
+
+    fn set(session: &Extractor, profile: Profile) {
+        if !session.data_exists() {
+            session.create_data();
+        }
+        session.set(PROFILE, profile);
+    }
+}
+
+#[expect(private_bounds, reason = "its implementors are here")]
+pub fn axum_session<M: Mode>() -> Box<dyn App> {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let entered = runtime.enter();
-    let config = SessionConfig::default().with_secure(true);
+    let config = SessionConfig::default().with_mode(M::MODE).with_secure(true);
     let store = pin!(SessionStore::<SessionNullPool>::new(None, config));
     let Poll::Ready(store) = store.poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("no database is waited for")
@@ -51,18 +88,18 @@ pub fn axum_session() -> Box<dyn App> {
             get(async |session: Extractor| {
                 let mut profile = profile(&session);
                 profile.counter += 1;
-                session.set(PROFILE, profile);
+                M::set(&session, profile);
             }),
         )
-        .route("/visit", get(async |session: Extractor| session.set(PROFILE, Profile::visitor())))
-        .route("/create", get(async |session: Extractor| session.set(PROFILE, Profile::user())))
+        .route("/visit", get(async |session: Extractor| M::set(&session, Profile::visitor())))
+        .route("/create", get(async |session: Extractor| M::set(&session, Profile::user())))
         .route(
             "/login",
             get(async |session: Extractor| {
                 session.renew();
                 let mut profile = profile(&session);
                 profile.log_in();
-                session.set(PROFILE, profile);
+                M::set(&session, profile);
             }),
         )
         .route(END, get(async |session: Extractor| session.destroy()))
@@ -73,7 +110,7 @@ pub fn axum_session() -> Box<dyn App> {
                 let mut profile = profile(&session);
                 Pause::default().await;
                 profile.counter += 1;
-                session.set(PROFILE, profile);
+                M::set(&session, profile);
             }),
         )
         .route(
@@ -82,7 +119,7 @@ pub fn axum_session() -> Box<dyn App> {
                 let mut profile = profile(&session);
                 Pause::default().await;
                 profile.theme = LIGHT.into();
-                session.set(PROFILE, profile);
+                M::set(&session, profile);
             }),
         )
         .layer(SessionLayer::new(store.unwrap()));

@@ -115,9 +115,11 @@ impl App for Served {
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
         let lines = response.headers().get_all(SET_COOKIE).into_iter();
-        let mut pairs = lines.map(|line| line.to_str().unwrap().split(';').next().unwrap());
-        // Not one that is taken away.
-        let cookie = pairs.find(|pair| !pair.ends_with('=')).map(ToOwned::to_owned);
+        let pairs = lines.map(|line| line.to_str().unwrap().split(';').next().unwrap());
+        // A cookie without a value is taken away.
+        let mut pairs: Vec<&str> = pairs.filter(|pair| !pair.ends_with('=')).collect();
+        pairs.sort_unstable();
+        let cookie = (!pairs.is_empty()).then(|| pairs.join("; "));
         Self { status: response.status().as_u16(), cookie }
     }
 }

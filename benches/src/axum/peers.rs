@@ -3,7 +3,8 @@
 use super::{ON_AXUM, axum_session, served, tower_sessions, typed_session_0_9};
 use crate::app::{Contestant, Cookies, Kind};
 
-pub const PEERS: [Contestant; 3] = [TOWER_SESSIONS, AXUM_SESSION, TYPED_SESSION_0_9];
+pub const PEERS: [Contestant; 4] =
+    [TOWER_SESSIONS, AXUM_SESSION, AXUM_SESSION_MANUAL, TYPED_SESSION_0_9];
 
 /// Its every save sets the cookie.
 const TOWER_SESSIONS: Contestant = Contestant {
@@ -16,7 +17,14 @@ const TOWER_SESSIONS: Contestant = Contestant {
 const AXUM_SESSION: Contestant = Contestant {
     name: "axum_session",
     cookies: Cookies::Always,
-    make: axum_session::axum_session,
+    make: axum_session::axum_session::<axum_session::Persistent>,
+    ..PEER
+};
+
+const AXUM_SESSION_MANUAL: Contestant = Contestant {
+    name: "axum_session, manual",
+    cookies: Cookies::WhenThere,
+    make: axum_session::axum_session::<axum_session::Manual>,
     ..PEER
 };
 

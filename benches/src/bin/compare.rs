@@ -66,7 +66,7 @@ fn compare(contestants: &[Contestant], rounds: usize) {
     for Memory { contestant, few, many } in &memory {
         println!("{contestant:30}{few:>10.0}{many:>10.0}");
     }
-    let seen: Vec<(String, Seen)> = counted.map(|it| (it.label(), check::see(it))).collect();
+    let seen: Vec<(String, Seen)> = counted.map(seen).collect();
     println!();
     let table = seen_table(&seen);
     for row in &table.rows {
@@ -76,6 +76,12 @@ fn compare(contestants: &[Contestant], rounds: usize) {
         }
     }
     results::save("compare", &Body::new(rounds, costs, memory, seen));
+}
+
+fn seen(contestant: &Contestant) -> (String, Seen) {
+    let seen = check::see(contestant);
+    seen.check(contestant);
+    (contestant.label(), seen)
 }
 
 fn has_sessions(contestant: &Contestant) -> bool {
