@@ -53,6 +53,8 @@ const NAMES: &str = "the name of a contestant, such as \"library\" or \"library,
 
 fn compare(contestants: &[Contestant], rounds: usize) {
     contestants.iter().for_each(check::check);
+    let counted = contestants.iter().filter(|it| has_sessions(it));
+    let seen: Vec<(String, Seen)> = counted.clone().map(seen).collect();
     println!("{rounds} rounds of {SESSIONS} requests; a request costs above its own floor");
     let mut costs = Vec::new();
     for workload in Workload::ALL {
@@ -60,13 +62,11 @@ fn compare(contestants: &[Contestant], rounds: usize) {
         judge(&mut costs, workload);
         print(&costs, workload);
     }
-    let counted = contestants.iter().filter(|it| has_sessions(it));
-    let memory: Vec<Memory> = counted.clone().map(Memory::of).collect();
+    let memory: Vec<Memory> = counted.map(Memory::of).collect();
     println!("\n{:30}{:>10}{:>10}", "live heap bytes a session, of", "1,000", "100,000");
     for Memory { contestant, few, many } in &memory {
         println!("{contestant:30}{few:>10.0}{many:>10.0}");
     }
-    let seen: Vec<(String, Seen)> = counted.map(seen).collect();
     println!();
     let table = seen_table(&seen);
     for row in &table.rows {
