@@ -70,10 +70,10 @@ pub fn see(contestant: &Contestant) -> Seen {
     Seen {
         cookies: match contestant.cookies {
             Cookies::Never => "never",
-            Cookies::WhenNew => "when the id is new",
-            Cookies::WhenWritten => "at every write",
-            Cookies::WhenThere => "with every response if there is a session",
-            Cookies::Always => "with every response",
+            Cookies::WhenNew => "new ids",
+            Cookies::WhenWritten => "writes",
+            Cookies::WhenThere => "all that have a session",
+            Cookies::Always => "all",
         },
         old_id: old_id(&mut *fresh()),
         made_up: made_up(&mut *fresh()),
@@ -82,7 +82,7 @@ pub fn see(contestant: &Contestant) -> Seen {
         one_counter: one_counter(PAUSED).unwrap_or(NOT_TRIED),
         own_counter: match one_counter(PAUSED_COUNTER) {
             Some(seen) => seen,
-            None if one_counter(PAUSED).is_some() => "there is nothing",
+            None if one_counter(PAUSED).is_some() => "none",
             None => NOT_TRIED,
         },
     }
@@ -103,9 +103,9 @@ impl Seen {
     }
 }
 
-const REFUSED: &str = "is refused";
-const NEW_ID: &str = "starts another session, under a new id";
-const LOST: &str = "one is lost, both are told 200";
+const REFUSED: &str = "refused";
+const NEW_ID: &str = "another session, new id";
+const LOST: &str = "one is lost, both get 200";
 const NOT_TRIED: &str = "not tried";
 
 fn visitor(app: &mut dyn App) -> String {
@@ -164,8 +164,8 @@ fn ended(app: &mut dyn App) -> Option<&'static str> {
     }
     let started = late.cookie.as_deref().and_then(|cookie| count(app, cookie));
     Some(match started {
-        Some(1..) => "starts another session",
-        _ if late.is_good() => "is dropped, told 200",
+        Some(1..) => "another session, new id",
+        _ if late.is_good() => "dropped, gets 200",
         _ => REFUSED,
     })
 }
@@ -185,9 +185,9 @@ fn made_up(app: &mut dyn App) -> &'static str {
 fn new_or_refused(answer: &Answer, sent: &str) -> &'static str {
     match &answer.cookie {
         _ if !answer.is_good() => REFUSED,
-        Some(cookie) if cookie == sent => "starts another session, under that id",
+        Some(cookie) if cookie == sent => "another session, that id",
         Some(_) => NEW_ID,
-        None => "is dropped, told 200",
+        None => "dropped, gets 200",
     }
 }
 

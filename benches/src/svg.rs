@@ -25,7 +25,7 @@ const ROW: usize = 20;
 const BAR: usize = 12;
 const FONT: usize = 12;
 /// Of a letter, on average; room is left by it, no text is cut.
-const LETTER: f64 = 6.4;
+const LETTER: f64 = 7.2;
 
 /// Draws a chart.
 pub fn draw(chart: &Chart, place: Place) -> String {

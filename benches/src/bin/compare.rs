@@ -72,7 +72,7 @@ fn compare(contestants: &[Contestant], rounds: usize) {
     for row in &table.rows {
         println!("{}", row[0]);
         for (what, outcome) in table.columns.iter().zip(row).skip(1) {
-            println!("  {what:64}{outcome}");
+            println!("  {what:30}{outcome}");
         }
     }
     results::save("compare", &Body::new(rounds, costs, memory, seen));
@@ -404,7 +404,7 @@ fn ratio_table(costs: &[Cost]) -> Table {
 fn spread_table(costs: &[Cost]) -> Table {
     let note = "The lower and the upper quartile of the rounds, in nanoseconds.";
     by_workload("How far the rounds differ", note, costs, |cost| {
-        format!("{:.0} to {:.0}", cost.ns.low, cost.ns.high)
+        format!("{:.0}–{:.0}", cost.ns.low, cost.ns.high)
     })
 }
 
@@ -430,19 +430,26 @@ fn seen_table(seen: &[(String, Seen)]) -> Table {
     });
     let columns = [
         "",
-        "sets its cookie",
-        "a write with the id from before a login",
-        "a write with an id that was made up",
-        "a write by a request from before the session was ended",
-        "two requests at once change two fields",
-        "two requests at once read a counter, then write it increased",
-        "the same, by what the library has for counters",
+        "responses with its cookie",
+        "the id from before a login",
+        "a made-up id",
+        "a late write after the end",
+        "two fields at once",
+        "one counter at once",
+        "with its own means",
     ];
     Table {
         title: "What is bought with it".into(),
         columns: columns.map(ToOwned::to_owned).into(),
         rows: rows.collect(),
-        note: "As seen by the program that measures, with the settings that it measures.".into(),
+        note: "As seen by the program that measures, in this application, with the settings that \
+               it measures. Which responses carry the session's cookie; a write with the id from \
+               before a login; a write with an id that was never given out; a write by a request \
+               that read the session before another one ended it; two requests that have both \
+               read the session and change two fields of it; two that have both read a counter \
+               and write it increased; the same by what the library has for counters, which here \
+               is `transact`."
+            .into(),
     }
 }
 
