@@ -23,6 +23,14 @@ pub struct Answer {
     pub cookie: Option<String>,
 }
 
+impl Answer {
+    /// Makes one of a status and the value of a `Set-Cookie`.
+    pub fn of(status: u16, set_cookie: Option<&str>) -> Self {
+        let cookie = set_cookie.and_then(|line| line.split(';').next()).map(str::to_owned);
+        Self { status, cookie }
+    }
+}
+
 /// Who is measured.
 #[derive(Clone, Copy)]
 pub struct Contestant {

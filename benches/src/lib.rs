@@ -3,8 +3,16 @@
 //!
 //! Each question has a program of its own, see `src/bin`.
 
+#[cfg(feature = "frameworks")]
+pub mod actix_web;
 pub mod alloc;
 pub mod app;
+pub mod at_once;
 pub mod axum;
+#[cfg(feature = "frameworks")]
+pub mod poem;
+#[cfg(feature = "frameworks")]
+pub mod salvo;
 pub mod stopwatch;
+pub mod tower;
 pub mod workload;

@@ -1,7 +1,5 @@
 //! Contestants on axum: a router is called, without a socket and without a runtime.
 
-use std::task::{Context, Poll, Waker};
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -11,6 +9,7 @@ use std::hint::black_box;
 use tower_service::Service;
 
 use crate::app::{Answer, App, Contestant};
+use crate::at_once::at_once;
 
 mod by_hand;
 mod floor;
@@ -58,13 +57,10 @@ impl App for Served {
     }
 }
 
-/// Calls the application, which never waits.
 fn call(app: &mut Router, request: Request) -> Response {
-    let mut future = std::pin::pin!(app.call(request));
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(response)) => response,
-        Poll::Ready(Err(error)) => match error {},
-        Poll::Pending => panic!("nothing in this application waits"),
+    match at_once(app.call(request)) {
+        Ok(response) => response,
+        Err(error) => match error {},
     }
 }
 

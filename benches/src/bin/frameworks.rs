@@ -1,0 +1,290 @@
+//! What a session costs a request on each framework, above the same application without sessions.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/Cargo.toml --features peers --bin frameworks
+//! ... -- 200                          the same, of 200 rounds
+//! ... -- W3 poem library 20           20 rounds of one, for a profiler
+//! ... -- allocations                  allocations alone; fails if an adapter takes too many
+//! ```
+//!
+//! Under `valgrind --tool=callgrind --toggle-collect='*::serve'` the third counts instructions,
+//! which repeat. Without the feature `peers`, but with `frameworks`, there are no libraries of others.
+//!
+//! All take turns in one run; times are medians of this thread's time on a processor. `hand` is the
+//! same middleware on axum in every table: what our adapters are measured by. The frameworks' own
+//! libraries promise less than that; see their modules.
+
+use std::process::ExitCode;
+
+use typed_session_benches::app::{self, App, Contestant};
+use typed_session_benches::workload::Workload;
+use typed_session_benches::{actix_web, alloc, axum, poem, salvo, stopwatch, tower};
+
+/// Sessions in the store, and requests in a round.
+const SESSIONS: usize = 1000;
+
+const ROUNDS: usize = 100;
+
+/// How many allocations more than by hand an adapter may take, above middleware that does nothing.
+const MORE_THAN_BY_HAND: f64 = 2.0;
+
+/// One framework, and who is measured on it.
+struct Framework {
+    name: &'static str,
+    floor: Contestant,
+    /// Where the framework has its price for any middleware.
+    empty: Option<Contestant>,
+    library: Contestant,
+    others: &'static [Contestant],
+}
+
+const FRAMEWORKS: [Framework; 5] = [
+    Framework {
+        name: "axum",
+        floor: axum::FLOOR,
+        empty: Some(axum::EMPTY_LAYER),
+        library: axum::LIBRARY,
+        others: &[axum::BY_HAND],
+    },
+    Framework {
+        name: "tower",
+        floor: tower::FLOOR,
+        empty: None,
+        library: tower::LIBRARY,
+        others: &[],
+    },
+    Framework {
+        name: "actix-web",
+        floor: actix_web::FLOOR,
+        empty: Some(actix_web::EMPTY),
+        library: actix_web::LIBRARY,
+        #[cfg(feature = "peers")]
+        others: &[actix_web::PEER, actix_web::COOKIE_PEER],
+        #[cfg(not(feature = "peers"))]
+        others: &[],
+    },
+    Framework {
+        name: "poem",
+        floor: poem::FLOOR,
+        empty: Some(poem::EMPTY),
+        library: poem::LIBRARY,
+        #[cfg(feature = "peers")]
+        others: &[poem::PEER],
+        #[cfg(not(feature = "peers"))]
+        others: &[],
+    },
+    Framework {
+        name: "salvo",
+        floor: salvo::FLOOR,
+        empty: Some(salvo::EMPTY),
+        library: salvo::LIBRARY,
+        #[cfg(feature = "peers")]
+        others: &[salvo::PEER],
+        #[cfg(not(feature = "peers"))]
+        others: &[],
+    },
+];
+
+impl Framework {
+    /// All but the floor, the empty one (or the floor again) and the library first.
+    fn above(&self) -> impl Iterator<Item = Contestant> {
+        [self.empty.unwrap_or(self.floor), self.library].into_iter().chain(self.others.to_vec())
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => table(ROUNDS),
+        ["allocations"] => allocations(),
+        [rounds] => table(rounds.parse().expect("the number of rounds")),
+        [workload, framework, contestant, rounds] => {
+            let workload = Workload::ALL.into_iter().find(|it| it.describe().starts_with(workload));
+            let framework = FRAMEWORKS.iter().find(|it| it.name == framework);
+            let framework = framework.expect("axum, tower, actix-web, poem or salvo");
+            let mut contestants = [framework.floor].into_iter().chain(framework.above());
+            let contestant = contestants.find(|it| it.name == contestant);
+            for _ in 0..rounds.parse().expect("the number of rounds") {
+                round(&contestant.expect("a contestant"), workload.expect("a workload, W0 to W5"));
+            }
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("usage: [ROUNDS | allocations] | WORKLOAD FRAMEWORK CONTESTANT ROUNDS");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What one request costs.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    ns: f64,
+    allocations: f64,
+}
+
+/// What one request costs more than on the floor, round by round.
+#[derive(Clone, Default)]
+struct Costs {
+    ns: Vec<f64>,
+    allocations: f64,
+}
+
+impl Costs {
+    fn add(&mut self, cost: Cost, floor: Cost) {
+        self.ns.push(cost.ns - floor.ns);
+        self.allocations = cost.allocations - floor.allocations;
+    }
+
+    fn quartiles(&self) -> [f64; 3] {
+        let mut ns = self.ns.clone();
+        ns.sort_by(f64::total_cmp);
+        [1, 2, 3].map(|quarter| ns[ns.len() * quarter / 4])
+    }
+
+    fn median(&self) -> f64 {
+        self.quartiles()[1]
+    }
+}
+
+impl std::fmt::Display for Costs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [low, median, high] = self.quartiles();
+        let spread = format!("{median:.0} ({low:.0} to {high:.0})");
+        write!(f, "{spread:>21} /{:5.1}", self.allocations)
+    }
+}
+
+/// The costs on one framework: the floor's own, and of each of the others more than that.
+struct Measured {
+    floor: Costs,
+    above: Vec<Costs>,
+}
+
+impl Measured {
+    fn of(framework: &Framework) -> Self {
+        Self { floor: Costs::default(), above: vec![Costs::default(); framework.above().count()] }
+    }
+
+    fn empty(&self) -> &Costs {
+        &self.above[0]
+    }
+
+    fn library(&self) -> &Costs {
+        &self.above[1]
+    }
+}
+
+/// Measures one workload on all frameworks, all contestants taking turns.
+fn measure(workload: Workload, rounds: usize) -> Vec<Measured> {
+    let mut measured: Vec<_> = FRAMEWORKS.iter().map(Measured::of).collect();
+    for _ in 0..rounds {
+        for (framework, measured) in FRAMEWORKS.iter().zip(&mut measured) {
+            let floor = round(&framework.floor, workload);
+            measured.floor.add(floor, Cost::default());
+            for (contestant, costs) in framework.above().zip(&mut measured.above) {
+                costs.add(round(&contestant, workload), floor);
+            }
+        }
+    }
+    measured
+}
+
+fn table(rounds: usize) -> ExitCode {
+    FRAMEWORKS.iter().flat_map(Framework::above).for_each(|contestant| check(&contestant));
+    println!("{rounds} rounds of {SESSIONS} requests; ns (quartiles) / allocations a request");
+    let measured: Vec<_> = Workload::ALL.into_iter().map(|it| (it, measure(it, rounds))).collect();
+    for (at, framework) in FRAMEWORKS.iter().enumerate() {
+        print!("\n{:24}{:>28}", framework.name, "floor");
+        for contestant in framework.above() {
+            print!("{:>28}", contestant.name);
+        }
+        println!("{:>8}{:>8}", "/ hand", "- empty");
+        for (workload, measured) in &measured {
+            // On axum, where it is the last.
+            let hand = measured[0].above.last().expect("by hand");
+            let Measured { floor, above } = &measured[at];
+            print!("{:24}{floor}", workload.describe());
+            above.iter().for_each(|costs| print!("{costs}"));
+            let library = measured[at].library().median();
+            let ratio = |ours: f64, hand: f64| ours / hand;
+            println!(
+                "{:8.2}{:8.2}",
+                ratio(library, hand.median()),
+                ratio(
+                    library - measured[at].empty().median(),
+                    hand.median() - measured[0].empty().median()
+                )
+            );
+        }
+    }
+    println!("\n/ hand: library above the floor, by what is written by hand above axum's floor;");
+    println!("- empty: the same, each above middleware that does nothing");
+    allocations()
+}
+
+/// Compares allocations, which repeat, with the limit.
+fn allocations() -> ExitCode {
+    println!("\nallocations above middleware that does nothing; at most by hand on axum");
+    println!("and {MORE_THAN_BY_HAND} more");
+    print!("{:24}{:>10}", "", "by hand");
+    FRAMEWORKS.iter().for_each(|framework| print!("{:>10}", framework.name));
+    println!();
+    let mut fine = true;
+    for workload in Workload::ALL {
+        // Of the second round: what is made once is there by then.
+        drop(measure(workload, 1));
+        let measured = measure(workload, 1);
+        let above_empty =
+            |measured: &Measured, costs: &Costs| costs.allocations - measured.empty().allocations;
+        let hand = above_empty(&measured[0], measured[0].above.last().expect("by hand"));
+        print!("{:24}{hand:10.1}", workload.describe());
+        for measured in &measured {
+            let ours = above_empty(measured, measured.library());
+            let is_fine = ours <= hand + MORE_THAN_BY_HAND;
+            fine &= is_fine;
+            print!("{ours:9.1}{}", if is_fine { ' ' } else { '!' });
+        }
+        println!();
+    }
+    if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Measures one request of the workload for each session of a fresh store.
+fn round(contestant: &Contestant, workload: Workload) -> Cost {
+    let mut app = (contestant.make)();
+    app::prepare(&mut *app, SESSIONS, workload);
+    let before = alloc::calls();
+    let start = stopwatch::thread_time();
+    serve(&mut *app);
+    let time = stopwatch::thread_time() - start;
+    let calls = alloc::calls() - before;
+    Cost {
+        ns: time.as_nanos() as f64 / SESSIONS as f64,
+        allocations: calls as f64 / SESSIONS as f64,
+    }
+}
+
+/// Apart, so that a profiler can be told to look at nothing else.
+#[inline(never)]
+fn serve(app: &mut dyn App) {
+    app.serve();
+}
+
+/// A contestant that forgets its work is quick.
+fn check(contestant: &Contestant) {
+    let keeps_none = ["floor", "empty", "empty layer"].contains(&contestant.name);
+    for workload in Workload::ALL {
+        let mut app = (contestant.make)();
+        let what = format!("{}, {}", contestant.name, workload.describe());
+        let old = app.visit(workload.prepared_by(), None).cookie;
+        assert_eq!(old.is_none(), keeps_none, "{what}");
+        let old = old.filter(|_| workload.has_cookie());
+        let answer = app.visit(workload.path(), old.as_deref());
+        assert!((200..300).contains(&answer.status), "{what}: {}", answer.status);
+        if workload.sets_cookie() {
+            assert_eq!(answer.cookie.is_none(), keeps_none, "{what}");
+            assert!(keeps_none || answer.cookie != old, "{what}: a login changes the id");
+        }
+    }
+}

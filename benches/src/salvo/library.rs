@@ -1,0 +1,56 @@
+//! The application with this library.
+
+use std::hint::black_box;
+
+use salvo_core::prelude::*;
+use typed_session::store::MemoryStore;
+use typed_session::{Session, SessionLayer};
+
+use crate::salvo::floor::fine;
+use crate::workload::Profile;
+
+#[handler]
+async fn alone() -> StatusCode {
+    fine()
+}
+
+#[handler]
+async fn read(session: Session<Profile>) -> StatusCode {
+    black_box(session.read(|profile| profile.counter));
+    fine()
+}
+
+#[handler]
+async fn write(session: Session<Profile>) -> StatusCode {
+    session.update(|profile| profile.counter += 1);
+    fine()
+}
+
+#[handler]
+async fn visit(session: Session<Profile>) -> StatusCode {
+    drop(session.replace(Profile::visitor()));
+    fine()
+}
+
+#[handler]
+async fn create(session: Session<Profile>) -> StatusCode {
+    drop(session.replace(Profile::user()));
+    fine()
+}
+
+#[handler]
+async fn login(session: Session<Profile>) -> StatusCode {
+    session.update(Profile::log_in);
+    fine()
+}
+
+pub(super) fn library() -> Router {
+    Router::new()
+        .hoop(SessionLayer::<Profile, _>::new(MemoryStore::new()))
+        .push(Router::with_path("alone").get(alone))
+        .push(Router::with_path("read").get(read))
+        .push(Router::with_path("write").get(write))
+        .push(Router::with_path("visit").get(visit))
+        .push(Router::with_path("create").get(create))
+        .push(Router::with_path("login").get(login))
+}
