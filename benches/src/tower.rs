@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::task::{Context, Poll};
 
-use axum::http::header::{COOKIE, SET_COOKIE};
-use axum::http::{Request, Response};
+use axum::http::header::{CONTENT_LENGTH, COOKIE, SET_COOKIE};
+use axum::http::{HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 use typed_session::store::MemoryStore;
@@ -13,10 +13,15 @@ use typed_session::{PendingSession, Rejection, Session, SessionLayer};
 
 use crate::app::{Answer, App, Contestant};
 use crate::at_once::at_once;
+use crate::axum::by_hand::{self, ByHand};
 use crate::workload::Profile;
 
 /// Without sessions; what is subtracted from the others.
 pub const FLOOR: Contestant = Contestant { name: "floor", make: || served(Handler(floor)) };
+
+/// The same that is written by hand for axum.
+pub const BY_HAND: Contestant =
+    Contestant { name: "by hand", make: || served(ByHand::default().layer(Handler(by_hand))) };
 
 pub const LIBRARY: Contestant = Contestant {
     name: "library",
@@ -39,12 +44,20 @@ async fn floor(request: Request<()>) -> Result<Response<Body>, Infallible> {
         }
         _ => {}
     }
-    Ok(Response::new(""))
+    Ok(fine())
+}
+
+/// What all handlers answer: with a header, as axum's do by themselves, so that nobody is charged
+/// for the first.
+fn fine() -> Response<Body> {
+    let mut response = Response::new("");
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
 }
 
 async fn with_session(request: Request<()>) -> Result<Response<Body>, Infallible> {
     Ok(match handle(&request).await {
-        Ok(()) => Response::new(""),
+        Ok(()) => fine(),
         Err(rejection) => Response::from(rejection),
     })
 }
@@ -64,6 +77,19 @@ async fn handle(request: &Request<()>) -> Result<(), Rejection> {
         other => panic!("no such route: {other}"),
     }
     Ok(())
+}
+
+async fn by_hand(request: Request<()>) -> Result<Response<Body>, Infallible> {
+    let session = request.extensions().get::<by_hand::Session>().expect("it is in its layer");
+    match request.uri().path() {
+        "/read" => drop(black_box(session.read(|profile| profile.counter))),
+        "/write" => session.update(|profile| profile.counter += 1),
+        "/visit" => session.update(|profile| *profile = Profile::visitor()),
+        "/create" => session.update(|profile| *profile = Profile::user()),
+        "/login" => session.update(Profile::log_in),
+        _ => {}
+    }
+    Ok(fine())
 }
 
 /// An asynchronous function as a service.

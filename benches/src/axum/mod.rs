@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::app::{Answer, App, Contestant};
 use crate::at_once::at_once;
 
-mod by_hand;
+pub(crate) mod by_hand;
 mod floor;
 mod library;
 

@@ -51,7 +51,7 @@ const FRAMEWORKS: [Framework; 5] = [
         floor: tower::FLOOR,
         empty: None,
         library: tower::LIBRARY,
-        others: &[],
+        others: &[tower::BY_HAND],
     },
     Framework {
         name: "actix-web",

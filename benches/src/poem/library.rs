@@ -6,34 +6,37 @@ use poem::{Endpoint, EndpointExt, Response, Route, get, handler};
 use typed_session::store::MemoryStore;
 use typed_session::{Session, SessionLayer};
 
+use crate::poem::floor::{alone, fine};
 use crate::workload::Profile;
 
 #[handler]
-fn alone() {}
-
-#[handler]
-fn read(session: Session<Profile>) {
+fn read(session: Session<Profile>) -> Response {
     black_box(session.read(|profile| profile.counter));
+    fine()
 }
 
 #[handler]
-fn write(session: Session<Profile>) {
+fn write(session: Session<Profile>) -> Response {
     session.update(|profile| profile.counter += 1);
+    fine()
 }
 
 #[handler]
-fn visit(session: Session<Profile>) {
+fn visit(session: Session<Profile>) -> Response {
     drop(session.replace(Profile::visitor()));
+    fine()
 }
 
 #[handler]
-fn create(session: Session<Profile>) {
+fn create(session: Session<Profile>) -> Response {
     drop(session.replace(Profile::user()));
+    fine()
 }
 
 #[handler]
-fn login(session: Session<Profile>) {
+fn login(session: Session<Profile>) -> Response {
     session.update(Profile::log_in);
+    fine()
 }
 
 pub(super) fn library() -> impl Endpoint<Output = Response> {

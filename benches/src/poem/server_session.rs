@@ -6,41 +6,44 @@ use poem::session::{CookieConfig, MemoryStorage, ServerSession, Session};
 use poem::{Endpoint, EndpointExt, Request, Response, Result, Route, get, handler};
 use tokio::runtime::Runtime;
 
+use crate::poem::floor::{alone, fine};
 use crate::workload::Profile;
 
 const PROFILE: &str = "profile";
 
 #[handler]
-fn alone() {}
-
-#[handler]
-fn read(session: &Session) {
+fn read(session: &Session) -> Response {
     black_box(session.get::<Profile>(PROFILE).unwrap_or_default().counter);
+    fine()
 }
 
 #[handler]
-fn write(session: &Session) {
+fn write(session: &Session) -> Response {
     let mut profile = session.get::<Profile>(PROFILE).unwrap_or_default();
     profile.counter += 1;
     session.set(PROFILE, profile);
+    fine()
 }
 
 #[handler]
-fn visit(session: &Session) {
+fn visit(session: &Session) -> Response {
     session.set(PROFILE, Profile::visitor());
+    fine()
 }
 
 #[handler]
-fn create(session: &Session) {
+fn create(session: &Session) -> Response {
     session.set(PROFILE, Profile::user());
+    fine()
 }
 
 #[handler]
-fn login(session: &Session) {
+fn login(session: &Session) -> Response {
     let mut profile = session.get::<Profile>(PROFILE).unwrap_or_default();
     profile.log_in();
     session.renew();
     session.set(PROFILE, profile);
+    fine()
 }
 
 pub(super) fn server_session() -> impl Endpoint<Output = Response> {

@@ -6,42 +6,37 @@ use salvo_core::prelude::*;
 use typed_session::store::MemoryStore;
 use typed_session::{Session, SessionLayer};
 
-use crate::salvo::floor::fine;
+use crate::salvo::floor::{Fine, alone};
 use crate::workload::Profile;
 
 #[handler]
-async fn alone() -> StatusCode {
-    fine()
-}
-
-#[handler]
-async fn read(session: Session<Profile>) -> StatusCode {
+async fn read(session: Session<Profile>) -> Fine {
     black_box(session.read(|profile| profile.counter));
-    fine()
+    Fine
 }
 
 #[handler]
-async fn write(session: Session<Profile>) -> StatusCode {
+async fn write(session: Session<Profile>) -> Fine {
     session.update(|profile| profile.counter += 1);
-    fine()
+    Fine
 }
 
 #[handler]
-async fn visit(session: Session<Profile>) -> StatusCode {
+async fn visit(session: Session<Profile>) -> Fine {
     drop(session.replace(Profile::visitor()));
-    fine()
+    Fine
 }
 
 #[handler]
-async fn create(session: Session<Profile>) -> StatusCode {
+async fn create(session: Session<Profile>) -> Fine {
     drop(session.replace(Profile::user()));
-    fine()
+    Fine
 }
 
 #[handler]
-async fn login(session: Session<Profile>) -> StatusCode {
+async fn login(session: Session<Profile>) -> Fine {
     session.update(Profile::log_in);
-    fine()
+    Fine
 }
 
 pub(super) fn library() -> Router {

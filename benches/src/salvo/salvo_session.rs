@@ -6,7 +6,7 @@ use std::hint::black_box;
 use salvo_core::prelude::*;
 use salvo_session::{MemoryStore, Session, SessionDepotExt, SessionHandler};
 
-use crate::salvo::floor::fine;
+use crate::salvo::floor::{Fine, alone};
 use crate::workload::Profile;
 
 const PROFILE: &str = "profile";
@@ -16,45 +16,40 @@ fn session(depot: &mut Depot) -> &mut Session {
 }
 
 #[handler]
-async fn alone() -> StatusCode {
-    fine()
-}
-
-#[handler]
-async fn read(depot: &mut Depot) -> StatusCode {
+async fn read(depot: &mut Depot) -> Fine {
     black_box(session(depot).get::<Profile>(PROFILE).unwrap_or_default().counter);
-    fine()
+    Fine
 }
 
 #[handler]
-async fn write(depot: &mut Depot) -> StatusCode {
+async fn write(depot: &mut Depot) -> Fine {
     let session = session(depot);
     let mut profile = session.get::<Profile>(PROFILE).unwrap_or_default();
     profile.counter += 1;
     session.insert(PROFILE, profile).unwrap();
-    fine()
+    Fine
 }
 
 #[handler]
-async fn visit(depot: &mut Depot) -> StatusCode {
+async fn visit(depot: &mut Depot) -> Fine {
     session(depot).insert(PROFILE, Profile::visitor()).unwrap();
-    fine()
+    Fine
 }
 
 #[handler]
-async fn create(depot: &mut Depot) -> StatusCode {
+async fn create(depot: &mut Depot) -> Fine {
     session(depot).insert(PROFILE, Profile::user()).unwrap();
-    fine()
+    Fine
 }
 
 #[handler]
-async fn login(depot: &mut Depot) -> StatusCode {
+async fn login(depot: &mut Depot) -> Fine {
     let session = session(depot);
     let mut profile = session.get::<Profile>(PROFILE).unwrap_or_default();
     profile.log_in();
     session.regenerate();
     session.insert(PROFILE, profile).unwrap();
-    fine()
+    Fine
 }
 
 pub(super) fn salvo_session() -> Router {
