@@ -11,24 +11,41 @@ use tower_service::Service;
 use typed_session::store::MemoryStore;
 use typed_session::{PendingSession, Rejection, Session, SessionLayer};
 
-use crate::app::{Answer, App, Contestant};
+use crate::app::{Answer, App, Contestant, Cookies, Kind};
 use crate::at_once::at_once;
 use crate::axum::by_hand::{self, ByHand};
 use crate::workload::Profile;
 
 /// Without sessions; what is subtracted from the others.
-pub const FLOOR: Contestant = Contestant { name: "floor", make: || served(Handler(floor)) };
+pub const FLOOR: Contestant = Contestant {
+    name: "floor",
+    framework: "tower",
+    kind: Kind::Floor,
+    floor: None,
+    cookies: Cookies::Never,
+    make: || served(Handler(floor)),
+};
 
 /// The same that is written by hand for axum.
-pub const BY_HAND: Contestant =
-    Contestant { name: "by hand", make: || served(ByHand::default().layer(Handler(by_hand))) };
+pub const BY_HAND: Contestant = Contestant {
+    name: "by hand",
+    kind: Kind::ByHand,
+    cookies: Cookies::WhenNew,
+    make: || served(ByHand::default().layer(Handler(by_hand))),
+    ..HERE
+};
 
 pub const LIBRARY: Contestant = Contestant {
     name: "library",
+    kind: Kind::Library,
+    cookies: Cookies::WhenNew,
     make: || {
         served(SessionLayer::<Profile, _>::new(MemoryStore::new()).layer(Handler(with_session)))
     },
+    ..HERE
 };
+
+const HERE: Contestant = Contestant { floor: Some(&FLOOR), ..FLOOR };
 
 /// As strings are made of it, it is the least that our layer asks for.
 type Body = &'static str;
@@ -74,7 +91,7 @@ async fn handle(request: &Request<()>) -> Result<(), Rejection> {
         "/visit" => drop(session.replace(Profile::visitor())),
         "/create" => drop(session.replace(Profile::user())),
         "/login" => session.update(Profile::log_in),
-        other => panic!("no such route: {other}"),
+        _ => {}
     }
     Ok(())
 }
@@ -130,8 +147,8 @@ where
 {
     fn visit(&mut self, path: &str, cookie: Option<&str>) -> Answer {
         let Ok(response) = at_once(self.service.call(request(path, cookie)));
-        let line = response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap());
-        Answer::of(response.status().as_u16(), line)
+        let lines = response.headers().get_all(SET_COOKIE).into_iter();
+        Answer::of(response.status().as_u16(), lines.map(|line| line.to_str().unwrap()))
     }
 
     fn prepare(&mut self, requests: &[(&str, Option<&str>)]) {

@@ -17,6 +17,7 @@
 //! | stream a response, or open a WebSocket | [`streams_and_sockets`] |
 //! | test your own application | [`testing_your_application`] |
 //! | serve clients that are no browsers | [`api_clients`] |
+//! | know what a session costs, beside other libraries | [`performance`] |
 //! | choose a store | [`store::choosing`](crate::store::choosing) |
 //! | write a store | [`writing_a_store`] |
 //! | write an adapter for a framework | [`writing_an_adapter`] |
@@ -30,6 +31,9 @@ pub mod concepts {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
 
 #[doc = include_str!("logging_in.md")]
 pub mod logging_in {}

@@ -8,7 +8,7 @@ use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::header::{COOKIE, SET_COOKIE};
 use actix_web::test::TestRequest;
 
-use crate::app::{Answer, App, Contestant};
+use crate::app::{Answer, App, Contestant, Cookies, Kind};
 use crate::at_once::at_once;
 
 #[cfg(feature = "peers")]
@@ -17,21 +17,48 @@ mod floor;
 mod library;
 
 /// Without sessions; what is subtracted from the others.
-pub const FLOOR: Contestant = Contestant { name: "floor", make: floor::floor };
+pub const FLOOR: Contestant = Contestant {
+    name: "floor",
+    framework: "actix-web",
+    kind: Kind::Floor,
+    floor: None,
+    cookies: Cookies::Never,
+    make: floor::floor,
+};
 
 /// Without sessions, in middleware that does nothing.
-pub const EMPTY: Contestant = Contestant { name: "empty", make: floor::empty };
+pub const EMPTY: Contestant =
+    Contestant { name: "empty", kind: Kind::EmptyLayer, make: floor::empty, ..HERE };
 
-pub const LIBRARY: Contestant = Contestant { name: "library", make: library::library };
+pub const LIBRARY: Contestant = Contestant {
+    name: "library",
+    kind: Kind::Library,
+    cookies: Cookies::WhenNew,
+    make: library::library,
+    ..HERE
+};
 
 /// actix-session, with a store in memory.
 #[cfg(feature = "peers")]
-pub const PEER: Contestant = Contestant { name: "actix-session", make: actix_session::in_memory };
+pub const PEER: Contestant = Contestant {
+    name: "actix-session",
+    kind: Kind::Peer,
+    cookies: Cookies::WhenWritten,
+    make: actix_session::in_memory,
+    ..HERE
+};
 
 /// actix-session, with all data in the cookie, which it encrypts.
 #[cfg(feature = "peers")]
-pub const COOKIE_PEER: Contestant =
-    Contestant { name: "actix-session, cookie", make: actix_session::in_cookie };
+pub const COOKIE_PEER: Contestant = Contestant {
+    name: "actix-session, cookie",
+    kind: Kind::Peer,
+    cookies: Cookies::WhenWritten,
+    make: actix_session::in_cookie,
+    ..HERE
+};
+
+const HERE: Contestant = Contestant { floor: Some(&FLOOR), ..FLOOR };
 
 /// A service under measurement.
 struct Served<S> {
@@ -55,8 +82,8 @@ where
 {
     fn visit(&mut self, path: &str, cookie: Option<&str>) -> Answer {
         let response = at_once(self.service.call(request(path, cookie))).unwrap();
-        let line = response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap());
-        Answer::of(response.status().as_u16(), line)
+        let lines = response.headers().get_all(SET_COOKIE);
+        Answer::of(response.status().as_u16(), lines.map(|line| line.to_str().unwrap()))
     }
 
     fn prepare(&mut self, requests: &[(&str, Option<&str>)]) {

@@ -27,6 +27,8 @@ use rand::rngs::SysRng;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::{Pause, show};
+use crate::app::{END, LIGHT, PAUSED, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 const NAME: &str = "__Host-session";
@@ -146,6 +148,14 @@ impl Session {
         let loaded = request.load(&self.0.sessions);
         loaded.dirty = true;
         f(&mut loaded.data)
+    }
+
+    fn end(&self) {
+        let mut request = self.0.state.lock().unwrap();
+        if let Some(there) = &request.load(&self.0.sessions).there {
+            self.0.sessions.0.lock().unwrap().remove(&there.key);
+        }
+        *request = Slot { id: None, loaded: None };
     }
 }
 
@@ -320,5 +330,23 @@ pub fn by_hand() -> Router {
             }),
         )
         .route("/login", get(async |Extension(session): Extractor| session.update(Profile::log_in)))
+        .route(END, get(async |Extension(session): Extractor| session.end()))
+        .route(SHOW, get(async |Extension(session): Extractor| session.read(show)))
+        .route(
+            PAUSED,
+            get(async |Extension(session): Extractor| {
+                let counter = session.read(|profile| profile.counter);
+                Pause::default().await;
+                session.update(|profile| profile.counter = counter + 1);
+            }),
+        )
+        .route(
+            PAUSED_THEME,
+            get(async |Extension(session): Extractor| {
+                black_box(session.read(|profile| profile.theme.clone()));
+                Pause::default().await;
+                session.update(|profile| profile.theme = LIGHT.into());
+            }),
+        )
         .layer(ByHand::default())
 }

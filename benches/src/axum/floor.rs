@@ -9,6 +9,7 @@ use axum::routing::get;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::app::{END, PAUSED, PAUSED_COUNTER, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 pub fn floor() -> Router {
@@ -26,6 +27,11 @@ pub fn floor() -> Router {
                 drop(black_box(profile));
             }),
         )
+        .route(END, get(async || {}))
+        .route(SHOW, get(async || {}))
+        .route(PAUSED, get(async || {}))
+        .route(PAUSED_THEME, get(async || {}))
+        .route(PAUSED_COUNTER, get(async || {}))
 }
 
 pub fn empty_layer() -> Router {

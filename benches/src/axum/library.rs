@@ -7,6 +7,8 @@ use axum::routing::get;
 use typed_session::store::MemoryStore;
 use typed_session::{Session, SessionData, SessionLayer, Subject};
 
+use super::{Pause, show};
+use crate::app::{END, LIGHT, PAUSED, PAUSED_COUNTER, PAUSED_THEME, SHOW};
 use crate::workload::Profile;
 
 impl SessionData for Profile {
@@ -37,5 +39,31 @@ pub fn library() -> Router {
             get(async |session: Session<Profile>| drop(session.replace(Profile::user()))),
         )
         .route("/login", get(async |session: Session<Profile>| session.update(Profile::log_in)))
+        .route(END, get(async |session: Session<Profile>| session.end()))
+        .route(SHOW, get(async |session: Session<Profile>| session.read(show)))
+        .route(
+            PAUSED,
+            get(async |session: Session<Profile>| {
+                let counter = session.read(|profile| profile.counter);
+                Pause::default().await;
+                session.update(|profile| profile.counter = counter + 1)
+            }),
+        )
+        .route(
+            PAUSED_THEME,
+            get(async |session: Session<Profile>| {
+                black_box(session.read(|profile| profile.theme.clone()));
+                Pause::default().await;
+                session.update(|profile| profile.theme = LIGHT.into())
+            }),
+        )
+        .route(
+            PAUSED_COUNTER,
+            get(async |session: Session<Profile>| {
+                black_box(session.read(|profile| profile.counter));
+                Pause::default().await;
+                session.transact(|profile| profile.counter += 1).await
+            }),
+        )
         .layer(SessionLayer::<Profile, _>::new(MemoryStore::new()))
 }

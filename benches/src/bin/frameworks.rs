@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --manifest-path benches/Cargo.toml --features peers --bin frameworks
 //! ... -- 200                          the same, of 200 rounds
+//! ... -- --save                       and leave the result for `report`
 //! ... -- W3 poem library 20           20 rounds of one, for a profiler
 //! ... -- allocations                  allocations alone; fails if an adapter takes too many
 //! ```
@@ -10,15 +11,17 @@
 //! Under `valgrind --tool=callgrind --toggle-collect='*::serve'` the third counts instructions,
 //! which repeat. Without the feature `peers`, but with `frameworks`, there are no libraries of others.
 //!
-//! All take turns in one run; times are medians of this thread's time on a processor. `hand` is the
-//! same middleware on axum in every table: what our adapters are measured by. The frameworks' own
-//! libraries promise less than that; see their modules.
+//! All take turns in one run; times are medians of this thread's time on a processor. `hand` is what
+//! is written by hand for axum, in every table: what our adapters are measured by. On tower it is
+//! there as well, and taken instead. The frameworks' own libraries promise less; see their modules.
 
 use std::process::ExitCode;
 
-use typed_session_benches::app::{self, App, Contestant};
+use serde::Serialize;
+use typed_session_benches::app::{self, App, Contestant, Kind};
+use typed_session_benches::results::{self, Chart, Role, Scale, Series, Shown, Table};
 use typed_session_benches::workload::Workload;
-use typed_session_benches::{actix_web, alloc, axum, poem, salvo, stopwatch, tower};
+use typed_session_benches::{actix_web, alloc, axum, check, poem, salvo, stopwatch, tower};
 
 /// Sessions in the store, and requests in a round.
 const SESSIONS: usize = 1000;
@@ -93,7 +96,7 @@ impl Framework {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = results::arguments();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => table(ROUNDS),
         ["allocations"] => allocations(),
@@ -190,8 +193,19 @@ fn measure(workload: Workload, rounds: usize) -> Vec<Measured> {
     measured
 }
 
+impl Framework {
+    /// What is written by hand: here, or on axum.
+    fn by_hand<'a>(&self, here: &'a Measured, all: &'a [Measured]) -> (&'a Costs, &'a Costs) {
+        let place = |framework: &Self| framework.above().position(|it| it.kind == Kind::ByHand);
+        match place(self) {
+            Some(at) => (&here.above[at], here.empty()),
+            None => (&all[0].above[place(&FRAMEWORKS[0]).expect("by hand")], all[0].empty()),
+        }
+    }
+}
+
 fn table(rounds: usize) -> ExitCode {
-    FRAMEWORKS.iter().flat_map(Framework::above).for_each(|contestant| check(&contestant));
+    FRAMEWORKS.iter().flat_map(Framework::above).for_each(|contestant| check::check(&contestant));
     println!("{rounds} rounds of {SESSIONS} requests; ns (quartiles) / allocations a request");
     let measured: Vec<_> = Workload::ALL.into_iter().map(|it| (it, measure(it, rounds))).collect();
     for (at, framework) in FRAMEWORKS.iter().enumerate() {
@@ -200,33 +214,109 @@ fn table(rounds: usize) -> ExitCode {
             print!("{:>28}", contestant.name);
         }
         println!("{:>8}{:>8}", "/ hand", "- empty");
-        for (workload, measured) in &measured {
-            // On axum, where it is the last.
-            let hand = measured[0].above.last().expect("by hand");
-            let Measured { floor, above } = &measured[at];
-            print!("{:24}{floor}", workload.describe());
-            above.iter().for_each(|costs| print!("{costs}"));
-            let library = measured[at].library().median();
-            let ratio = |ours: f64, hand: f64| ours / hand;
+        for (workload, all) in &measured {
+            let here = &all[at];
+            let (hand, empty) = framework.by_hand(here, all);
+            print!("{:24}{}", workload.describe(), here.floor);
+            here.above.iter().for_each(|costs| print!("{costs}"));
+            let library = here.library().median();
+            let above_empty = library - here.empty().median();
             println!(
                 "{:8.2}{:8.2}",
-                ratio(library, hand.median()),
-                ratio(
-                    library - measured[at].empty().median(),
-                    hand.median() - measured[0].empty().median()
-                )
+                library / hand.median(),
+                above_empty / (hand.median() - empty.median())
             );
         }
     }
-    println!("\n/ hand: library above the floor, by what is written by hand above axum's floor;");
+    println!("\n/ hand: library above the floor, by what is written by hand above its floor;");
     println!("- empty: the same, each above middleware that does nothing");
+    results::save("frameworks", &body(rounds, &measured));
     allocations()
+}
+
+#[derive(Serialize)]
+struct Body {
+    #[serde(flatten)]
+    shown: Shown,
+    rounds: usize,
+}
+
+fn body(rounds: usize, measured: &[(Workload, Vec<Measured>)]) -> Body {
+    let others = FRAMEWORKS.iter().enumerate().skip(1);
+    let shown = Shown {
+        title: "On other frameworks".into(),
+        place: 20,
+        about: vec![format!(
+            "What a request costs above the same application on the same framework without \
+             sessions: nanoseconds, medians of {rounds} rounds of {SESSIONS} requests, and heap \
+             allocations. Every handler answers with one header. `empty` is middleware that does \
+             nothing. salvo-session is set to create no session for who has none; the store in \
+             memory for actix-session, which has none, is a map of one thread."
+        )],
+        crates: ["actix-web", "actix-session", "poem", "salvo_core", "salvo-session"]
+            .map(str::to_owned)
+            .into(),
+        tables: others.clone().map(|(at, framework)| table_of(at, framework, measured)).collect(),
+        charts: others.map(|(at, framework)| chart_of(at, framework, measured)).collect(),
+    };
+    Body { shown, rounds }
+}
+
+fn table_of(at: usize, framework: &Framework, measured: &[(Workload, Vec<Measured>)]) -> Table {
+    let named = framework.above().map(|contestant| label(&contestant));
+    let columns = ["", "floor itself"].map(str::to_owned).into_iter().chain(named).collect();
+    let row = |(workload, all): &(Workload, Vec<Measured>)| {
+        let Measured { floor, above } = &all[at];
+        let cells = [floor].into_iter().chain(above);
+        let cells = cells.map(|it| format!("{:.0} ns / {:.1}", it.median(), it.allocations));
+        [workload.describe().to_owned()].into_iter().chain(cells).collect()
+    };
+    let rows = measured.iter().map(row).collect();
+    Table { title: framework.name.into(), columns, rows, note: String::new() }
+}
+
+fn chart_of(at: usize, framework: &Framework, measured: &[(Workload, Vec<Measured>)]) -> Chart {
+    let series = framework.above().enumerate().filter(|(_, it)| it.kind != Kind::Floor);
+    let series = series.map(|(nth, contestant)| {
+        let costs = || measured.iter().map(|(_, all)| &all[at].above[nth]);
+        Series {
+            name: label(&contestant),
+            role: match contestant.kind {
+                Kind::Library => Role::Ours,
+                Kind::ByHand => Role::Yardstick,
+                Kind::Floor | Kind::EmptyLayer | Kind::Peer => Role::Other,
+            },
+            values: costs().map(|costs| Some(costs.median().max(0.0))).collect(),
+            spread: costs()
+                .map(|costs| costs.quartiles().map(|it| it.max(0.0)))
+                .map(|[low, _, high]| Some((low, high)))
+                .collect(),
+        }
+    });
+    let name = framework.name;
+    Chart {
+        name: format!("frameworks-{name}"),
+        title: format!("A request's session on {name}"),
+        description: format!("Time above the same application on {name} without sessions"),
+        unit: "ns".into(),
+        scale: Scale::Grouped,
+        groups: measured.iter().map(|(workload, _)| workload.describe().to_owned()).collect(),
+        series: series.collect(),
+        note: "above the application without sessions; shorter is better".into(),
+    }
+}
+
+fn label(contestant: &Contestant) -> String {
+    match contestant.kind {
+        Kind::Library => "typed-session".into(),
+        Kind::Floor | Kind::EmptyLayer | Kind::ByHand | Kind::Peer => contestant.name.into(),
+    }
 }
 
 /// Compares allocations, which repeat, with the limit.
 fn allocations() -> ExitCode {
-    println!("\nallocations above middleware that does nothing; at most by hand on axum");
-    println!("and {MORE_THAN_BY_HAND} more");
+    println!("\nallocations above middleware that does nothing, and by hand on axum: at most");
+    println!("{MORE_THAN_BY_HAND} more; means of {SESSIONS} requests");
     print!("{:24}{:>10}", "", "by hand");
     FRAMEWORKS.iter().for_each(|framework| print!("{:>10}", framework.name));
     println!();
@@ -234,14 +324,14 @@ fn allocations() -> ExitCode {
     for workload in Workload::ALL {
         // Of the second round: what is made once is there by then.
         drop(measure(workload, 1));
-        let measured = measure(workload, 1);
-        let above_empty =
-            |measured: &Measured, costs: &Costs| costs.allocations - measured.empty().allocations;
-        let hand = above_empty(&measured[0], measured[0].above.last().expect("by hand"));
-        print!("{:24}{hand:10.1}", workload.describe());
-        for measured in &measured {
-            let ours = above_empty(measured, measured.library());
-            let is_fine = ours <= hand + MORE_THAN_BY_HAND;
+        let all = measure(workload, 1);
+        let above = |costs: &Costs, empty: &Costs| costs.allocations - empty.allocations;
+        let (hand, empty) = FRAMEWORKS[0].by_hand(&all[0], &all);
+        print!("{:24}{:10.1}", workload.describe(), above(hand, empty));
+        for (framework, here) in FRAMEWORKS.iter().zip(&all) {
+            let (hand, empty) = framework.by_hand(here, &all);
+            let ours = above(here.library(), here.empty());
+            let is_fine = ours.round() <= (above(hand, empty) + MORE_THAN_BY_HAND).round();
             fine &= is_fine;
             print!("{ours:9.1}{}", if is_fine { ' ' } else { '!' });
         }
@@ -269,22 +359,4 @@ fn round(contestant: &Contestant, workload: Workload) -> Cost {
 #[inline(never)]
 fn serve(app: &mut dyn App) {
     app.serve();
-}
-
-/// A contestant that forgets its work is quick.
-fn check(contestant: &Contestant) {
-    let keeps_none = ["floor", "empty", "empty layer"].contains(&contestant.name);
-    for workload in Workload::ALL {
-        let mut app = (contestant.make)();
-        let what = format!("{}, {}", contestant.name, workload.describe());
-        let old = app.visit(workload.prepared_by(), None).cookie;
-        assert_eq!(old.is_none(), keeps_none, "{what}");
-        let old = old.filter(|_| workload.has_cookie());
-        let answer = app.visit(workload.path(), old.as_deref());
-        assert!((200..300).contains(&answer.status), "{what}: {}", answer.status);
-        if workload.sets_cookie() {
-            assert_eq!(answer.cookie.is_none(), keeps_none, "{what}");
-            assert!(keeps_none || answer.cookie != old, "{what}: a login changes the id");
-        }
-    }
 }

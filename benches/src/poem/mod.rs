@@ -6,7 +6,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::header::{COOKIE, SET_COOKIE};
 use poem::{Endpoint, EndpointExt, Request, Response};
 
-use crate::app::{Answer, App, Contestant};
+use crate::app::{Answer, App, Contestant, Cookies, Kind};
 use crate::at_once::at_once;
 
 mod floor;
@@ -15,17 +15,38 @@ mod library;
 mod server_session;
 
 /// Without sessions; what is subtracted from the others.
-pub const FLOOR: Contestant = Contestant { name: "floor", make: || served(floor::floor()) };
+pub const FLOOR: Contestant = Contestant {
+    name: "floor",
+    framework: "poem",
+    kind: Kind::Floor,
+    floor: None,
+    cookies: Cookies::Never,
+    make: || served(floor::floor()),
+};
 
 /// Without sessions, in middleware that does nothing.
-pub const EMPTY: Contestant = Contestant { name: "empty", make: || served(floor::empty()) };
+pub const EMPTY: Contestant =
+    Contestant { name: "empty", kind: Kind::EmptyLayer, make: || served(floor::empty()), ..HERE };
 
-pub const LIBRARY: Contestant = Contestant { name: "library", make: || served(library::library()) };
+pub const LIBRARY: Contestant = Contestant {
+    name: "library",
+    kind: Kind::Library,
+    cookies: Cookies::WhenNew,
+    make: || served(library::library()),
+    ..HERE
+};
 
 /// poem's own, with its store in memory.
 #[cfg(feature = "peers")]
-pub const PEER: Contestant =
-    Contestant { name: "poem's ServerSession", make: || served(server_session::server_session()) };
+pub const PEER: Contestant = Contestant {
+    name: "poem's ServerSession",
+    kind: Kind::Peer,
+    cookies: Cookies::WhenNew,
+    make: || served(server_session::server_session()),
+    ..HERE
+};
+
+const HERE: Contestant = Contestant { floor: Some(&FLOOR), ..FLOOR };
 
 /// An endpoint under measurement.
 struct Served {
@@ -40,8 +61,8 @@ fn served(endpoint: impl Endpoint<Output = Response> + 'static) -> Box<dyn App> 
 impl App for Served {
     fn visit(&mut self, path: &str, cookie: Option<&str>) -> Answer {
         let response = at_once(self.endpoint.get_response(request(path, cookie)));
-        let line = response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap());
-        Answer::of(response.status().as_u16(), line)
+        let lines = response.headers().get_all(SET_COOKIE).into_iter();
+        Answer::of(response.status().as_u16(), lines.map(|line| line.to_str().unwrap()))
     }
 
     fn prepare(&mut self, requests: &[(&str, Option<&str>)]) {

@@ -9,7 +9,7 @@ use salvo_core::http::uri::Scheme;
 use salvo_core::http::{ReqBody, Request, ResBody};
 use salvo_core::{ConnCtrl, Router, Service, hyper};
 
-use crate::app::{Answer, App, Contestant};
+use crate::app::{Answer, App, Contestant, Cookies, Kind};
 use crate::at_once::at_once;
 
 mod floor;
@@ -18,17 +18,38 @@ mod library;
 mod salvo_session;
 
 /// Without sessions; what is subtracted from the others.
-pub const FLOOR: Contestant = Contestant { name: "floor", make: || served(floor::floor()) };
+pub const FLOOR: Contestant = Contestant {
+    name: "floor",
+    framework: "salvo",
+    kind: Kind::Floor,
+    floor: None,
+    cookies: Cookies::Never,
+    make: || served(floor::floor()),
+};
 
 /// Without sessions, in a hoop that does nothing.
-pub const EMPTY: Contestant = Contestant { name: "empty", make: || served(floor::empty()) };
+pub const EMPTY: Contestant =
+    Contestant { name: "empty", kind: Kind::EmptyLayer, make: || served(floor::empty()), ..HERE };
 
-pub const LIBRARY: Contestant = Contestant { name: "library", make: || served(library::library()) };
+pub const LIBRARY: Contestant = Contestant {
+    name: "library",
+    kind: Kind::Library,
+    cookies: Cookies::WhenNew,
+    make: || served(library::library()),
+    ..HERE
+};
 
 /// salvo's own, with its store in memory.
 #[cfg(feature = "peers")]
-pub const PEER: Contestant =
-    Contestant { name: "salvo-session", make: || served(salvo_session::salvo_session()) };
+pub const PEER: Contestant = Contestant {
+    name: "salvo-session",
+    kind: Kind::Peer,
+    cookies: Cookies::WhenNew,
+    make: || served(salvo_session::salvo_session()),
+    ..HERE
+};
+
+const HERE: Contestant = Contestant { floor: Some(&FLOOR), ..FLOOR };
 
 /// A connection under measurement.
 struct Served<C> {
@@ -50,8 +71,8 @@ fn served(router: Router) -> Box<dyn App> {
 impl<C: Fn(Request) -> hyper::Response<ResBody>> App for Served<C> {
     fn visit(&mut self, path: &str, cookie: Option<&str>) -> Answer {
         let response = (self.call)(request(path, cookie));
-        let line = response.headers().get(SET_COOKIE).map(|line| line.to_str().unwrap());
-        Answer::of(response.status().as_u16(), line)
+        let lines = response.headers().get_all(SET_COOKIE).into_iter();
+        Answer::of(response.status().as_u16(), lines.map(|line| line.to_str().unwrap()))
     }
 
     fn prepare(&mut self, requests: &[(&str, Option<&str>)]) {
