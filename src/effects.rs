@@ -202,6 +202,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_away_is_what_is_shown() {
+        let all = Effects {
+            id: Some(IdHeader::set_cookie("session=c2VjcmV0".to_owned())),
+            failed: true,
+            vary: Some(Cow::Borrowed("Cookie")),
+            clear_site_data: Some("\"cache\""),
+        };
+        let id = || Some(IdHeader::new("x-session", "c2VjcmV0".to_owned()));
+        let some = [
+            all.clone(),
+            Effects { id: id(), ..Effects::NONE },
+            Effects { failed: true, ..Effects::NONE },
+            Effects { vary: Some("X-Session".to_owned().into()), ..Effects::NONE },
+            Effects { clear_site_data: Some("*"), ..Effects::NONE },
+            Effects::NONE,
+        ];
+        for effects in some {
+            let mut given = Vec::new();
+            effects.clone().give(|header| given.push(header));
+            let given = given.iter().map(|OwnedHeader { name, value, mode, is_secret }| Header {
+                name,
+                value,
+                mode: *mode,
+                is_secret: *is_secret,
+            });
+            assert!(effects.headers().eq(given), "{effects:?}");
+        }
+        assert_eq!(all.headers().count(), 4);
+    }
+
+    #[test]
     fn debug_shows_no_id() {
         let id = IdHeader::set_cookie("session=c2VjcmV0".to_owned());
         let effects = Effects { id: Some(id), ..Effects::NONE };
