@@ -63,7 +63,7 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
     ///
     /// See [`PendingSession::load`].
     pub async fn session(&self) -> Result<Session<T>, Error> {
-        self.pending().load().await
+        self.pending().into_session().await
     }
 
     /// Stores what was changed and returns what the response needs.

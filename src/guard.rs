@@ -171,7 +171,7 @@ impl<T: SessionData> PendingSession<T> {
     /// # Errors
     ///
     /// If the store fails, or the session is refused.
-    pub async fn guarded<R: Requirement<T>>(self) -> Result<Guard<T, R>, Rejection> {
+    pub async fn guarded<R: Requirement<T>>(&self) -> Result<Guard<T, R>, Rejection> {
         Guard::check(self.load().await?)
     }
 }

@@ -55,6 +55,19 @@ pub struct Answer {
     pub cookie: Option<String>,
 }
 
+impl Answer {
+    /// Makes one of a status and the values of all `Set-Cookie`.
+    pub fn of<'a>(status: u16, set_cookie: impl Iterator<Item = &'a str>) -> Self {
+        let pairs = set_cookie.filter_map(|line| line.split(';').next());
+        // A cookie without a value is taken away.
+        let is_set = |pair: &&str| pair.split_once('=').is_some_and(|(_, value)| !value.is_empty());
+        let mut pairs: Vec<&str> = pairs.filter(is_set).collect();
+        pairs.sort_unstable();
+        let cookie = (!pairs.is_empty()).then(|| pairs.join("; "));
+        Self { status, cookie }
+    }
+}
+
 /// Who is measured.
 #[derive(Clone, Copy)]
 pub struct Contestant {

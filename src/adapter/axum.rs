@@ -36,7 +36,7 @@ impl<T: SessionData, State: Sync> FromRequestParts<State> for Session<T> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Rejection> {
-        Ok(PendingSession::found(parts.extensions.get())?.load().await?)
+        Ok(PendingSession::found(parts.extensions.get())?.into_session().await?)
     }
 }
 
@@ -47,7 +47,7 @@ impl<T: SessionData, State: Sync> OptionalFromRequestParts<State> for Session<T>
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Option<Self>, Error> {
         match parts.extensions.get::<PendingSession<T>>() {
-            Some(pending) => pending.clone().load().await.map(Some),
+            Some(pending) => pending.clone().into_session().await.map(Some),
             None => Ok(None),
         }
     }

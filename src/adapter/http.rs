@@ -4,9 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{
-    CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE, UPGRADE, VARY,
-};
+use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE, UPGRADE, VARY};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
@@ -62,36 +60,28 @@ pub(super) fn add_headers<'a>(from: impl Iterator<Item = Header<'a>>, headers: &
 }
 
 /// The name of a header, without a look at its letters if it is one of the usual.
+#[inline]
 fn name(name: &str) -> Option<HeaderName> {
     match name {
         "set-cookie" => Some(SET_COOKIE),
         "cache-control" => Some(CACHE_CONTROL),
+        "vary" => Some(VARY),
         name => HeaderName::from_bytes(name.as_bytes()).ok(),
     }
 }
 
 /// Adds the effects to a response's headers.
 pub(super) fn add_effects(effects: Effects, headers: &mut HeaderMap) {
-    for header in effects.fixed_headers().into_iter().flatten() {
-        if let Some(name) = name(header.name) {
-            add(header.mode, name, HeaderValue::from_static(header.value), headers);
+    effects.give(|header| {
+        let value = match header.value {
+            Cow::Borrowed(value) => Ok(HeaderValue::from_static(value)),
+            Cow::Owned(value) => HeaderValue::try_from(value),
+        };
+        if let (Some(name), Ok(mut value)) = (name(&header.name), value) {
+            value.set_sensitive(header.is_secret);
+            add(header.mode, name, value, headers);
         }
-    }
-    // Moved and not copied, here and below. It is visible ASCII, by the promise of `Header`.
-    let vary = effects.vary.map(|name| match name {
-        Cow::Borrowed(name) => Ok(HeaderValue::from_static(name)),
-        Cow::Owned(name) => HeaderValue::try_from(name),
     });
-    if let Some(Ok(vary)) = vary {
-        headers.append(VARY, vary);
-    }
-    if let Some(id) = effects.id
-        && let (mode, Some(name)) = (id.mode(), name(&id.name))
-        && let Ok(mut value) = HeaderValue::try_from(id.value)
-    {
-        value.set_sensitive(true);
-        add(mode, name, value, headers);
-    }
 }
 
 fn add(mode: Mode, name: HeaderName, value: HeaderValue, headers: &mut HeaderMap) {

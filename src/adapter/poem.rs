@@ -93,7 +93,7 @@ impl<T: SessionData, S: Backend, E: Endpoint> Endpoint for SessionEndpoint<T, S,
 impl<'a, T: SessionData> FromRequest<'a> for Session<T> {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         let pending = PendingSession::found(request.extensions().get())?;
-        Ok(pending.load().await?)
+        Ok(pending.into_session().await?)
     }
 }
 

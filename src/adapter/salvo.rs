@@ -64,14 +64,14 @@ impl<T: SessionData, S: Backend> Handler for SessionLayer<T, S> {
         }
         let outer = depot.get_typed::<PendingSession<T>>().ok().cloned();
         depot.insert_typed(exchange.pending());
-        // Of those who are outside of the layer; it is empty as a rule.
-        let headers = response.headers().clone();
+        // Of those who are outside of the layer; there are none as a rule.
+        let headers = Some(response.headers()).filter(|headers| !headers.is_empty()).cloned();
         ctrl.call_next(request, depot, response).await;
         let outcome = exchange.finish().await;
         if let Some(error) = outcome.error {
             // Nothing of the handler's is left, cookies included.
             *response = Response::new();
-            response.set_headers(headers);
+            response.set_headers(headers.unwrap_or_default());
             response.render(error);
         } else if let Some(SentElsewhere(code)) = response.extensions.remove()
             && response.status_code == Some(StatusCode::BAD_REQUEST)
@@ -95,7 +95,7 @@ impl<'ex, T: SessionData> Extractible<'ex> for Session<T> {
 
     #[expect(refining_impl_trait, reason = "so that whoever calls it by hand knows why it failed")]
     async fn extract(_: &'ex mut Request, depot: &'ex mut Depot) -> Result<Self, Rejection> {
-        Ok(PendingSession::found(depot.get_typed().ok())?.load().await?)
+        Ok(PendingSession::found(depot.get_typed().ok())?.into_session().await?)
     }
 }
 

@@ -101,7 +101,7 @@ impl<T: SessionData> FromRequest for Session<T> {
     type Error = Rejection;
 
     async fn extract(request: &mut Request) -> Result<Self, Rejection> {
-        Ok(PendingSession::found(request.extensions().get())?.load().await?)
+        Ok(PendingSession::found(request.extensions().get())?.into_session().await?)
     }
 }
 

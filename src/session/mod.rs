@@ -67,17 +67,31 @@ impl<T: SessionData> PendingSession<T> {
     /// If the store fails. A session that is expired, ended or unknown is no
     /// error: its data is the default, and its [`verdict`](Session::verdict) says
     /// why.
-    pub async fn load(self) -> Result<Session<T>, Error> {
+    pub async fn load(&self) -> Result<Session<T>, Error> {
+        self.clone().into_session().await
+    }
+
+    /// The same, for an extractor.
+    pub(crate) async fn into_session(self) -> Result<Session<T>, Error> {
+        match self.load_at_once() {
+            Ok(loaded) => loaded,
+            Err(Self(inner)) => {
+                let turn = inner.turn.lock().await;
+                inner.driver().drive(&inner, Job::Load).await?;
+                drop(turn);
+                Ok(Session(inner))
+            }
+        }
+    }
+
+    /// Loads the session if the store answers at once, or need not be asked; or gives itself back.
+    pub(crate) fn load_at_once(self) -> Result<Result<Session<T>, Error>, Self> {
         let inner = &*self.0;
         let loaded = inner.driver().load_at_once(&mut inner.machine(), &inner.visit);
         match loaded {
-            Some(result) => result?,
-            None => {
-                let _turn = inner.turn.lock().await;
-                inner.driver().drive(inner, Job::Load).await?
-            }
-        };
-        Ok(Session(self.0))
+            Some(loaded) => Ok(loaded.map(|_| Session(self.0))),
+            None => Err(self),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use base64::Engine;
@@ -88,7 +88,7 @@ struct Sessions(Mutex<HashMap<Hash, Row>>);
 
 /// What a handler holds.
 #[derive(Clone)]
-struct Session(Arc<Shared>);
+pub(crate) struct Session(Arc<Shared>);
 
 struct Shared {
     sessions: Arc<Sessions>,
@@ -139,11 +139,11 @@ impl Loaded {
 }
 
 impl Session {
-    fn read<R>(&self, f: impl FnOnce(&Profile) -> R) -> R {
+    pub(crate) fn read<R>(&self, f: impl FnOnce(&Profile) -> R) -> R {
         f(&self.0.state.lock().unwrap().load(&self.0.sessions).data)
     }
 
-    fn update<R>(&self, f: impl FnOnce(&mut Profile) -> R) -> R {
+    pub(crate) fn update<R>(&self, f: impl FnOnce(&mut Profile) -> R) -> R {
         let mut request = self.0.state.lock().unwrap();
         let loaded = request.load(&self.0.sessions);
         loaded.dirty = true;
@@ -237,10 +237,10 @@ impl Sessions {
 }
 
 #[derive(Clone, Default)]
-struct ByHand(Arc<Sessions>);
+pub(crate) struct ByHand(Arc<Sessions>);
 
 #[derive(Clone)]
-struct ByHandService<I> {
+pub(crate) struct ByHandService<I> {
     sessions: Arc<Sessions>,
     inner: I,
 }
@@ -254,20 +254,21 @@ impl<I> Layer<I> for ByHand {
 }
 
 // Not `middleware::from_fn`, which takes two more allocations.
-impl<I> Service<Request> for ByHandService<I>
+impl<I, Q, B> Service<Request<Q>> for ByHandService<I>
 where
-    I: Service<Request, Response = Response>,
+    I: Service<Request<Q>, Response = Response<B>>,
     I::Future: Send + 'static,
+    B: Default,
 {
-    type Response = Response;
+    type Response = Response<B>;
     type Error = I::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, I::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, I::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), I::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let state = Mutex::new(Slot { id: Id::read(request.headers()), loaded: None });
         let session = Session(Arc::new(Shared { sessions: Arc::clone(&self.sessions), state }));
         request.extensions_mut().insert(session.clone());
@@ -276,7 +277,7 @@ where
     }
 }
 
-fn finish(session: &Session, mut response: Response) -> Response {
+fn finish<B: Default>(session: &Session, mut response: Response<B>) -> Response<B> {
     let state = session.0.state.lock().unwrap();
     let Some(loaded) = &state.loaded else { return response };
     match session.0.sessions.commit(state.id, loaded) {
@@ -291,7 +292,10 @@ fn finish(session: &Session, mut response: Response) -> Response {
             response.headers_mut().append(SET_COOKIE, cookie);
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        Err(status) => response = status.into_response(),
+        Err(status) => {
+            response = Response::default();
+            *response.status_mut() = status;
+        }
     }
     response.headers_mut().append(VARY, HeaderValue::from_static("Cookie"));
     response

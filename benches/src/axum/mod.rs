@@ -17,7 +17,7 @@ use crate::workload::Profile;
 
 #[cfg(feature = "peers")]
 mod axum_session;
-mod by_hand;
+pub(crate) mod by_hand;
 mod floor;
 mod library;
 #[cfg(feature = "peers")]
@@ -115,12 +115,7 @@ impl App for Served {
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
         let lines = response.headers().get_all(SET_COOKIE).into_iter();
-        let pairs = lines.map(|line| line.to_str().unwrap().split(';').next().unwrap());
-        // A cookie without a value is taken away.
-        let mut pairs: Vec<&str> = pairs.filter(|pair| !pair.ends_with('=')).collect();
-        pairs.sort_unstable();
-        let cookie = (!pairs.is_empty()).then(|| pairs.join("; "));
-        Self { status: response.status().as_u16(), cookie }
+        Self::of(response.status().as_u16(), lines.map(|line| line.to_str().unwrap()))
     }
 }
 

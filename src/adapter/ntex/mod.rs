@@ -114,7 +114,7 @@ impl<T: SessionData, St> FromRequest<St> for Session<T> {
 
     async fn from_request(_: &St, req: &HttpRequest, _: &mut Payload) -> Result<Self, Rejection> {
         let pending = PendingSession::found(req.extensions().get())?;
-        Ok(pending.load().await?)
+        Ok(pending.into_session().await?)
     }
 }
 

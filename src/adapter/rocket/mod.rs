@@ -82,13 +82,10 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
         } else if let Some(answer) = answered(request, response.status()) {
             answer.put_on(request, response);
         }
-        for header in outcome.effects.headers() {
-            let (name, value) = (header.name.to_owned(), header.value.to_owned());
-            match header.mode {
-                Mode::Append => response.adjoin_raw_header(name, value),
-                Mode::Replace => drop(response.set_raw_header(name, value)),
-            }
-        }
+        outcome.effects.give(|header| match header.mode {
+            Mode::Append => response.adjoin_raw_header(header.name, header.value),
+            Mode::Replace => drop(response.set_raw_header(header.name, header.value)),
+        });
     }
 }
 
@@ -99,7 +96,7 @@ impl<'r, T: SessionData> FromRequest<'r> for Session<T> {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
         let pending = PendingSession::found(slot(request).as_ref());
-        let loaded = async { Ok(pending?.load().await?) };
+        let loaded = async { Ok(pending?.into_session().await?) };
         loaded.await.map_or_else(|error| Outcome::Error(remember(request, error)), Outcome::Success)
     }
 }
