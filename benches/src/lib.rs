@@ -5,6 +5,7 @@
 
 pub mod alloc;
 pub mod app;
+pub mod at_once;
 pub mod axum;
 pub mod stopwatch;
 pub mod workload;

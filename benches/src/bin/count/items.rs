@@ -1,14 +1,12 @@
 //! What is counted.
 
-use std::future::Future;
 use std::hint::black_box;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use typed_session::store::MemoryStore;
 use typed_session::{Exchange, IdForm, KeyRing, RequestHead, SessionLayer};
 use typed_session_benches::app::{self, Contestant};
+use typed_session_benches::at_once::at_once;
 use typed_session_benches::axum as on_axum;
 use typed_session_benches::workload::{Profile, Workload};
 
@@ -297,14 +295,6 @@ fn forged_by_one_letter(cookie: &str) -> String {
     let other = if &cookie[at..=at] == "A" { "B" } else { "A" };
     cookie.replace_range(at..=at, other);
     cookie
-}
-
-/// Polls what never waits.
-fn at_once<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("a store in memory does not wait"),
-    }
 }
 
 const KEY: &str = "5c0b3a4f2c6d18e09f7a6b5c4d3e2f10f1e2d3c4b5a69788796a5b4c3d2e1f00";
