@@ -1,5 +1,7 @@
 //! The ids that a request carries.
 
+use std::ops::ControlFlow;
+
 use crate::id::SessionId;
 use crate::id_form::{Age, Read};
 use crate::verdict::Verdict;
@@ -37,31 +39,27 @@ impl Default for Candidates {
 }
 
 impl Candidates {
-    /// Takes what was read of values that should be ids.
-    pub(crate) fn of(values: impl Iterator<Item = Read>) -> Self {
-        let mut candidates = Self::default();
-        for value in values {
-            match value {
-                Read::Malformed => candidates.refuse(Verdict::Malformed),
-                Read::Unverified => candidates.refuse(Verdict::Unverified),
-                Read::Id(id, age) => {
-                    let candidate = Candidate { id, age };
-                    if let Some(known) = candidates.find(&candidate.id) {
-                        // It need not be written anew where it is held anew as well.
-                        if age == Age::Current {
-                            known.age = age;
-                        }
-                    } else if candidates.first.is_none() {
-                        candidates.first = Some(candidate);
-                    } else if candidates.others.len() + 1 < AT_MOST {
-                        candidates.others.push(candidate);
-                    } else {
-                        break;
+    /// Takes what was read of a value that should be an id, and says whether to go on.
+    pub(crate) fn take(&mut self, value: Read) -> ControlFlow<()> {
+        match value {
+            Read::Malformed => self.refuse(Verdict::Malformed),
+            Read::Unverified => self.refuse(Verdict::Unverified),
+            Read::Id(id, age) => {
+                if let Some(known) = self.find(&id) {
+                    // It need not be written anew where it is held anew as well.
+                    if age == Age::Current {
+                        known.age = age;
                     }
+                } else if self.first.is_none() {
+                    self.first = Some(Candidate { id, age });
+                } else if self.others.len() + 1 < AT_MOST {
+                    self.others.push(Candidate { id, age });
+                } else {
+                    return ControlFlow::Break(());
                 }
             }
         }
-        candidates
+        ControlFlow::Continue(())
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&Candidate> {

@@ -45,7 +45,8 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
     ///
     /// The adapter then answers with the rejection's status and sentence, and calls no
     /// handler. So it is if another site has caused the request, see
-    /// [`OriginCheck`](crate::csrf::OriginCheck).
+    /// [`OriginCheck`](crate::csrf::OriginCheck). Its ids have not been read, so whoever asks for its
+    /// session all the same gets one that is new, and nobody's.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         self.rejection.as_deref()

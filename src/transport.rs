@@ -1,6 +1,7 @@
 //! How an id travels: where a request carries it, and how a response hands it out.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::candidates::Candidates;
@@ -170,17 +171,23 @@ impl Transport {
     pub(crate) fn candidates_by<'h>(
         &self,
         fields: impl Iterator<Item = &'h [u8]>,
-        read: impl FnMut(&[u8]) -> Read,
+        mut read: impl FnMut(&[u8]) -> Read,
     ) -> Candidates {
-        match &self.0 {
-            Kind::Cookie(policy) => Candidates::of(
-                fields.flat_map(|field| cookie::values(field, policy.name())).map(read),
-            ),
-            Kind::Bearer => Candidates::of(fields.filter_map(bearer_token).map(read)),
-            Kind::Header(_) => {
-                Candidates::of(fields.map(cookie::trim).filter(|value| !value.is_empty()).map(read))
+        let mut candidates = Candidates::default();
+        let mut take = |value| candidates.take(read(value));
+        // Enough, or all.
+        let (ControlFlow::Break(()) | ControlFlow::Continue(())) = match &self.0 {
+            Kind::Cookie(policy) => {
+                let mut values = fields.map(|field| cookie::values(field, policy.name()));
+                values.try_for_each(|mut values| values.try_for_each(&mut take))
             }
-        }
+            Kind::Bearer => fields.filter_map(bearer_token).try_for_each(take),
+            Kind::Header(_) => {
+                let mut values = fields.map(cookie::trim).filter(|value| !value.is_empty());
+                values.try_for_each(take)
+            }
+        };
+        candidates
     }
 
     /// The header that hands the id to the client; `max_age` is for the cookie alone.

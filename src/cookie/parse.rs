@@ -1,5 +1,7 @@
 use std::{fmt, iter::FusedIterator};
 
+use memchr::{memchr, memmem::Finder, memrchr};
+
 /// Yields every value under the name in one `Cookie` header field, in order and as it came.
 ///
 /// A request can have several such fields; call this for each. It takes any bytes, cannot fail,
@@ -39,15 +41,20 @@ use std::{fmt, iter::FusedIterator};
 /// assert!(ids.eq([b"1", b"2"]));
 /// ```
 pub fn values<'h, 'n>(header: &'h [u8], name: &'n str) -> Values<'h, 'n> {
-    Values { rest: header, name }
+    let rest = if is_ever_found(name.as_bytes()) { header } else { &[] };
+    Values { rest, name, finder: None }
 }
 
 /// The iterator of [`values`].
 #[derive(Clone)]
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Values<'h, 'n> {
+    /// From the beginning of a pair on.
     rest: &'h [u8],
+    // Invariant: `is_ever_found`, or `rest` is empty.
     name: &'n str,
+    /// Made once, when there is enough to search.
+    finder: Option<Finder<'n>>,
 }
 
 impl<'h> Iterator for Values<'h, '_> {
@@ -60,8 +67,47 @@ impl<'h> Iterator for Values<'h, '_> {
             if let Some(value) = value_under(self.name.as_bytes(), pair) {
                 return Some(value);
             }
+            if pair.len() < SHORT && self.rest.len() >= MANY && !self.is_next() {
+                self.skip_others();
+            }
         }
         None
+    }
+}
+
+impl Values<'_, '_> {
+    /// Whether the next pair is seen to begin with the name, as browsers write it.
+    fn is_next(&self) -> bool {
+        let rest = self.rest.strip_prefix(b" ").unwrap_or(self.rest);
+        rest.starts_with(self.name.as_bytes())
+    }
+
+    /// Skips pairs that do not begin with the name.
+    ///
+    /// It searches for the name and does not tell one pair from the next, so that thousands of short
+    /// ones cost what a search through their octets costs. It goes by pieces, because through long
+    /// ones the search for their end is four times as fast.
+    fn skip_others(&mut self) {
+        let finder = self.finder.get_or_insert_with(|| Finder::new(self.name));
+        loop {
+            let piece = &self.rest[..self.rest.len().min(PIECE)];
+            if let Some(at) = finder.find(piece) {
+                let before = trim_end(&piece[..at]);
+                self.rest = &self.rest[at..];
+                if !matches!(before, [] | [.., b';']) {
+                    // It is somewhere within another pair, which has no second beginning.
+                    (_, self.rest) = split_pair(self.rest);
+                }
+                return;
+            }
+            if piece.len() == self.rest.len() {
+                self.rest = &[];
+                return;
+            }
+            // Where there is none, the pair is a long one.
+            let Some(at) = memrchr(b';', piece) else { return };
+            self.rest = &self.rest[at + 1..];
+        }
     }
 }
 
@@ -73,54 +119,49 @@ impl fmt::Debug for Values<'_, '_> {
     }
 }
 
-/// The value, if the pair's name is exactly this one and not empty.
+/// Whether any pair's name is this one: none is empty, has a `=` in it, or begins or ends blank.
+fn is_ever_found(name: &[u8]) -> bool {
+    !name.is_empty() && trim(name).len() == name.len() && memchr(b'=', name).is_none()
+}
+
+/// The value, if the pair's name is exactly this one, which [is ever found](is_ever_found).
 fn value_under<'h>(name: &[u8], pair: &'h [u8]) -> Option<&'h [u8]> {
-    let pair = trim_start(pair);
-    // Turns most pairs away before they are searched for `=`.
-    if name.is_empty() || !pair.starts_with(name) {
-        return None;
-    }
-    let equals = pair.iter().position(|&octet| octet == b'=')?;
-    (trim_end(&pair[..equals]) == name).then(|| trim(&pair[equals + 1..]))
+    let behind = trim_start(pair).strip_prefix(name)?;
+    trim_start(behind).strip_prefix(b"=").map(trim)
 }
 
 /// The header up to its first `;`, and what follows that.
 fn split_pair(header: &[u8]) -> (&[u8], &[u8]) {
-    match position_of_semicolon(header) {
+    match memchr(b';', header) {
         Some(at) => (&header[..at], &header[at + 1..]),
         None => (header, &[]),
     }
 }
 
-/// Looks at each block as a whole, without an early exit inside it, which compiles to vector
-/// instructions: 64 KiB of one value take 2.4 µs, of pairs of 25 octets 18 µs, of semicolons alone
-/// 143 µs.
-fn position_of_semicolon(header: &[u8]) -> Option<usize> {
-    let (blocks, _) = header.as_chunks::<BLOCK>();
-    let without = blocks
-        .iter()
-        .take_while(|block| !block.iter().fold(false, |any, &octet| any | (octet == b';')));
-    let skipped = without.count() * BLOCK;
-    header[skipped..].iter().position(|&octet| octet == b';').map(|at| skipped + at)
-}
+/// A pair of so many octets is not worth a look of its own, where many follow.
+const SHORT: usize = 128;
 
-const BLOCK: usize = 16;
+/// So many octets are many.
+const MANY: usize = 256;
+
+/// How far the search for the name goes at a time.
+const PIECE: usize = 1024;
 
 /// Without the spaces and tabs around it: optional white space, in HTTP's words.
 pub(crate) fn trim(octets: &[u8]) -> &[u8] {
     trim_end(trim_start(octets))
 }
 
-fn trim_start(mut octets: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = octets {
-        octets = rest;
-    }
-    octets
+fn trim_start(octets: &[u8]) -> &[u8] {
+    let start = octets.iter().position(|octet| !is_blank(*octet)).unwrap_or(octets.len());
+    &octets[start..]
 }
 
-fn trim_end(mut octets: &[u8]) -> &[u8] {
-    while let [rest @ .., b' ' | b'\t'] = octets {
-        octets = rest;
-    }
-    octets
+fn trim_end(octets: &[u8]) -> &[u8] {
+    let end = octets.iter().rposition(|octet| !is_blank(*octet)).map_or(0, |last| last + 1);
+    &octets[..end]
+}
+
+const fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
 }

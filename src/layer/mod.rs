@@ -118,9 +118,20 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
     ///
     /// It costs no store call. If the exchange is [rejected](Exchange::rejection), no handler may be
     /// called: another site has caused the request, by the [`OriginCheck`](crate::csrf::OriginCheck).
+    /// The ids of such a request are not even read.
     pub fn receive(&self, request: &impl RequestHead) -> Exchange<T, S> {
-        let navigates = self.shared.policy.pages.are_any() && navigates(request);
-        let client = self.shared.policy.client.map(|policy| {
+        let policy = &self.shared.policy;
+        // First, so that what is refused costs no look at its ids: to read one may take a hash or a
+        // decryption.
+        if policy.transport.is_ambient()
+            && let Err(why) = policy.origin_check.judge(request)
+        {
+            self.event(&Event::CrossOrigin { why });
+            let inner = self.opened([], None, false);
+            return Exchange::new(inner, Some(Box::new(Rejection::CrossOrigin(why))));
+        }
+        let navigates = policy.pages.are_any() && navigates(request);
+        let client = policy.client.map(|policy| {
             let client = ClientInfo::new(request.fields("user-agent").next().unwrap_or_default());
             match (policy.peer, request.peer()) {
                 (Peer::Kept, Some(peer)) => client.at(peer),
@@ -128,16 +139,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
             }
         });
         let fields = request.fields(self.request_header());
-        let inner = self.opened(fields, client, navigates);
-        let policy = &self.shared.policy;
-        let mut rejection = None;
-        if policy.transport.is_ambient()
-            && let Err(why) = policy.origin_check.judge(request)
-        {
-            self.event(&Event::CrossOrigin { why });
-            rejection = Some(Box::new(Rejection::CrossOrigin(why)));
-        }
-        Exchange::new(inner, rejection)
+        Exchange::new(self.opened(fields, client, navigates), None)
     }
 
     /// Opens a request's session, by the values of its fields of the name

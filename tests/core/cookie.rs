@@ -106,6 +106,57 @@ fn a_header_of_64_kib_is_read_to_its_end() {
 }
 
 #[test]
+fn a_long_header_is_read_as_a_plain_reader_reads_it() {
+    // Of a long header most pairs are not looked at one by one. What is in it here is near to the
+    // name in all ways, and blanks and long values stand where the search goes by pieces.
+    let near =
+        ["id", "i", "d", "idid", "iid", "idx", "id d", "=", "==", ";", "; ", " ", "\t", "\u{a0}"];
+    let names =
+        ["id", "d i", "i", "idid", "", "=", "id=", "=id", ";", "i;d", " ", " id", "id ", "\t"];
+    let (mut found, mut headers) = (0, 0);
+    let mut random = 1_u64;
+    let mut below = |bound: usize| {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % bound
+    };
+    for _ in 0..3000 {
+        let mut header = String::new();
+        let (size, filling) = (below(6000), below(40) + 2);
+        while header.len() < size {
+            match below(filling) {
+                0 => header.push_str(&["x", " ", "i", ";", "id"][below(5)].repeat(below(1500))),
+                1 => header.push_str("; id=1"),
+                _ => header.push_str(near[below(near.len())]),
+            }
+        }
+        for name in names {
+            let expected = plainly(header.as_bytes(), name.as_bytes());
+            let values: Vec<_> = cookie::values(header.as_bytes(), name).collect();
+            assert_eq!(values, expected, "{name:?} in {header:?}");
+            found += values.len();
+        }
+        headers += 1;
+    }
+    assert!(found > 10 * headers, "{found} values in {headers} headers");
+}
+
+/// The rules of [`cookie::values`] in their own order: each `;` ends a pair, the first `=` a name.
+fn plainly<'h>(header: &'h [u8], name: &[u8]) -> Vec<&'h [u8]> {
+    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let trim = |text: &'h [u8]| {
+        let start = text.iter().take_while(|octet| blank(octet)).count();
+        let end = text[start..].iter().rev().take_while(|octet| blank(octet)).count();
+        &text[start..text.len() - end]
+    };
+    let pairs = header.split(|octet| *octet == b';');
+    let pairs =
+        pairs.filter_map(|pair| Some(pair.split_at(pair.iter().position(|it| *it == b'=')?)));
+    let ours = pairs.filter(|(found, _)| !name.is_empty() && trim(found) == name);
+    ours.map(|(_, value)| trim(&value[1..])).collect()
+}
+
+#[test]
 fn the_iterator_stays_at_its_end_and_can_be_cloned_midway() {
     let mut values = cookie::values(b"id=1; id=2", "id");
     assert_eq!(values.next(), Some(b"1".as_slice()));

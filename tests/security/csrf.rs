@@ -290,6 +290,16 @@ fn asvs_3_5_1_a_post_of_another_site_is_refused_and_costs_nothing() {
         let answer = world.close(exchange);
         assert!(answer.outcome.effects.is_empty());
         assert_eq!(world.spied.calls(), Calls::default());
+        // Nor does an adapter that calls a handler by mistake hand it the user's session.
+        let exchange = receive(&world, cookie, "POST", &says);
+        let session = run(exchange.session()).unwrap();
+        assert_eq!(
+            (session.verdict(), session.read(|shop| shop.user.clone())),
+            (Verdict::New, None)
+        );
+        assert_eq!(world.spied.calls(), Calls::default());
+        drop((session, exchange));
+        world.events.take();
     }
     for (method, says) in [("GET", &says[..]), ("POST", &[(SITE, "same-origin")]), ("POST", &[])] {
         let exchange = receive(&world, cookie.as_deref(), method, says);
