@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use axum::Router;
 use axum::routing::get;
-use typed_session::store::MemoryStore;
+use typed_session::store::{MemoryStore, Store};
 use typed_session::{Session, SessionData, SessionLayer, Subject};
 
 use crate::workload::Profile;
@@ -16,6 +16,11 @@ impl SessionData for Profile {
 }
 
 pub fn library() -> Router {
+    library_with(SessionLayer::new(MemoryStore::new()))
+}
+
+/// The application with another layer, for what depends on its store or its clock.
+pub fn library_with<S: Store>(layer: SessionLayer<Profile, S>) -> Router {
     Router::new()
         .route("/alone", get(async || {}))
         .route(
@@ -37,5 +42,5 @@ pub fn library() -> Router {
             get(async |session: Session<Profile>| drop(session.replace(Profile::user()))),
         )
         .route("/login", get(async |session: Session<Profile>| session.update(Profile::log_in)))
-        .layer(SessionLayer::<Profile, _>::new(MemoryStore::new()))
+        .layer(layer)
 }

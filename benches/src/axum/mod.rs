@@ -16,6 +16,8 @@ mod by_hand;
 mod floor;
 mod library;
 
+pub use library::library_with;
+
 /// Without sessions; what is subtracted from the others.
 pub const FLOOR: Contestant = Contestant { name: "floor", make: || served(floor::floor()) };
 
