@@ -16,7 +16,9 @@ mod by_hand;
 mod floor;
 mod library;
 
-pub use library::library_with;
+pub use by_hand::by_hand;
+pub use floor::floor;
+pub use library::{library, library_with};
 
 /// Without sessions; what is subtracted from the others.
 pub const FLOOR: Contestant = Contestant { name: "floor", make: || served(floor::floor()) };

@@ -137,9 +137,17 @@ fn growth() -> Table {
     }
     Table {
         title: "Time a request by the number of sessions stored, ns".into(),
-        columns: ["", "floor", "1 thousand", "100 thousand", "10 million", "10 M / 1 k", "100 k / 1 k"]
-            .map(Into::into)
-            .into(),
+        columns: [
+            "",
+            "floor",
+            "1 thousand",
+            "100 thousand",
+            "10 million",
+            "10 M / 1 k",
+            "100 k / 1 k",
+        ]
+        .map(Into::into)
+        .into(),
         rows,
         note: "Requests are for sessions at random; none is asked for twice while others of ten \
                million are left. The floor is the application without sessions."
@@ -207,11 +215,8 @@ fn millions() -> Table {
 
     let mut verbs = Verbs::default();
     for n in 0..sessions {
-        let record = Record {
-            subject: Some(subject(n)),
-            expires_at: deadline(n),
-            ..sample.clone()
-        };
+        let record =
+            Record { subject: Some(subject(n)), expires_at: deadline(n), ..sample.clone() };
         let inserted = verbs.time(|| now(store.insert(&key(n), &record)));
         assert_eq!(inserted.expect("there is room"), Inserted::Created);
     }
