@@ -31,7 +31,7 @@ const REQUESTS: usize = 1000;
 
 /// A round in which a worker had to wait for a processor says nothing of the others; of so many
 /// for each that counts, at most.
-const TRIES: usize = 100;
+const TRIES: usize = 20;
 
 /// Sessions of each worker.
 const SESSIONS: usize = 1000;

@@ -675,4 +675,41 @@ mod tests {
         assert!(!shard.contains(&numbered(6)));
         shard.check();
     }
+
+    #[test]
+    fn a_walk_that_another_one_has_overtaken_has_not_met_all() {
+        let mut shard = Shard::default();
+        for (n, deadline) in [(0, 9000), (1, 6000), (2, 9000), (3, 9000)] {
+            shard.add(&numbered(n), &user(n, 100, deadline));
+        }
+        let (mut one, mut other) = (Progress::default(), Progress::default());
+        let now = Timestamp::from_millis(5000);
+        for (count, walk) in [(3, &mut one), (1, &mut other)] {
+            assert_eq!(shard.remove_expired(now, count, walk), 0);
+        }
+        assert_eq!(shard.remove_expired(now, usize::MAX, &mut one), 0);
+        let later = Timestamp::from_millis(6000);
+        assert_eq!(shard.remove_expired(later, usize::MAX, &mut Progress::default()), 1);
+    }
+
+    #[test]
+    fn a_free_row_is_used_before_there_are_more() {
+        let mut shard = Shard::default();
+        for n in 0..1500 {
+            shard.add(&numbered(n), &user(n, 100, n as i64));
+        }
+        // Of the same length, a record stays where it is.
+        let (slot, _) = shard.at(&numbered(7), Revision::from_u64(1)).unwrap();
+        shard.put(slot, &user(7, 101, 7));
+        assert_eq!(shard.find(&numbered(7)), Some(slot));
+        let full = shard.rows.heap();
+        for n in 2000..4000 {
+            let mut progress = Progress::default();
+            let now = Timestamp::from_millis(n as i64 - 2000);
+            assert_eq!(shard.remove_expired(now, usize::MAX, &mut progress), 1);
+            shard.add(&numbered(n), &user(n, 100, n as i64 - 500));
+        }
+        assert!(shard.rows.heap() <= full + 100, "{} of {full}", shard.rows.heap());
+        shard.check();
+    }
 }
