@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use axum::Router;
 use axum::routing::get;
-use typed_session::store::MemoryStore;
+use typed_session::store::{MemoryStore, Store};
 use typed_session::{Session, SessionData, SessionLayer, Subject};
 
 use super::{Pause, show};
@@ -18,6 +18,11 @@ impl SessionData for Profile {
 }
 
 pub fn library() -> Router {
+    library_with(SessionLayer::new(MemoryStore::new()))
+}
+
+/// The application with another layer, for what depends on its store or its clock.
+pub fn library_with<S: Store>(layer: SessionLayer<Profile, S>) -> Router {
     Router::new()
         .route("/alone", get(async || {}))
         .route(
@@ -65,5 +70,5 @@ pub fn library() -> Router {
                 session.transact(|profile| profile.counter += 1).await
             }),
         )
-        .layer(SessionLayer::<Profile, _>::new(MemoryStore::new()))
+        .layer(layer)
 }

@@ -28,6 +28,9 @@ mod typed_session_0_9;
 #[cfg(feature = "peers")]
 mod peers;
 
+pub use by_hand::by_hand;
+pub use floor::floor;
+pub use library::{library, library_with};
 #[cfg(feature = "peers")]
 pub use peers::PEERS;
 

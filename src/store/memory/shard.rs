@@ -1,60 +1,55 @@
-//! One shard of the memory store: a hash table whose rows are threaded into
-//! lists by deadline. It takes about 90 bytes a session beside the body, where a
-//! `HashMap` and two `BTreeSet`s take 250.
+//! One shard of the memory store: rows in lists by deadline, and two sorted sets of where they
+//! lie, by key and by subject. A session takes about 80 bytes beside its body, where a `HashMap`
+//! and two `BTreeSet`s take 250.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::rows::{Row, Rows, Slot};
+use super::sorted::{Entry, Sorted};
 use crate::id::SessionKey;
-use crate::record::{Body, Record, Revision};
+use crate::record::{Record, Revision};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
 /// Records by key, by deadline and by subject.
 ///
+/// Whatever is done to one record moves a few kilobytes at most, and touches its own row, its
+/// two neighbours' and one place in each set, however many records there are.
+///
 /// Invariants, which hold whenever the lock is free:
-/// - a row is either on the list of free rows, or it holds a record and is on
-///   one chain and in one bucket;
+/// - a row that is used holds a record and is in one bucket;
 /// - a row is in a bucket no later than that of its deadline;
-/// - `subjects` holds exactly the rows that have a subject.
-#[derive(Default)]
+/// - `keys` holds exactly the rows that are used, `subjects` those that have a subject.
 pub(super) struct Shard {
-    rows: Vec<Row>,
-    /// The first of the free rows, which are linked by `next`.
-    free: Option<Slot>,
-    len: usize,
-    /// The first row of each chain of keys with the same hash; a power of two.
-    chains: Vec<Option<Slot>>,
+    rows: Rows,
+    /// A hash of a key, and the row of it.
+    keys: Sorted<u64>,
+    /// The first bytes of a subject, and a row of it.
+    subjects: Sorted<u64>,
     /// A deadline that moves forward leaves its row where it is;
     /// [`remove_expired`](Self::remove_expired) meets it there and files it
     /// anew. So a row is filed once however often it is touched.
-    buckets: BTreeMap<u32, Bucket>,
-    /// The first bytes of a subject, and a row of it.
-    subjects: BTreeSet<(u32, Slot)>,
-}
-
-struct Row {
-    key: SessionKey,
-    revision: Revision,
-    expires_at: Timestamp,
-    /// The subject and the body, in one allocation. See [`pack`].
-    packed: Box<[u8]>,
-    /// The next row of the same chain.
-    chained: Option<Slot>,
-    /// The bucket that the row is in.
-    bucket: u32,
-    /// The neighbours in the bucket, whose rows form a ring.
-    next: Slot,
-    previous: Slot,
-}
-
-/// The place of a row in `rows`, plus one, so that `Option<Slot>` is as small.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Slot(std::num::NonZeroU32);
-
-/// Rows whose deadlines fall, or once fell, into the same 16 seconds.
-struct Bucket {
-    first: Slot,
+    buckets: Sorted<Bucket>,
+    walk: Walk,
     len: usize,
+}
+
+/// Rows whose deadlines fall, or once fell, into the same 16 seconds. They form a ring.
+#[derive(Clone, Copy)]
+struct Bucket {
+    at: u32,
+    first: Slot,
+    len: u32,
+}
+
+/// What is known of a bucket whose time is now, so that it is not gone round again and again.
+#[derive(Clone, Copy)]
+struct Walk {
+    bucket: u32,
+    /// No row of the bucket that was met since, or put there, has an earlier deadline.
+    earliest: Timestamp,
+    /// All of its rows have been met.
+    is_whole: bool,
+    /// Counts the walks, of which there may be several at once.
+    number: u64,
 }
 
 /// How far a walk through a shard has come.
@@ -62,15 +57,18 @@ struct Bucket {
 pub(super) struct Progress {
     /// Nothing is left to remove.
     pub(super) done: bool,
-    /// How many rows of the bucket of `now` were not looked at yet.
-    left: Option<usize>,
+    /// The number of the walk round the bucket of `now`, and how many rows were not looked at yet.
+    left: Option<(u64, u32)>,
     /// What the removed rows weighed.
     pub(super) bytes: usize,
+    /// How many rows were looked at.
+    #[cfg(test)]
+    looked_at: usize,
 }
 
 impl Shard {
     pub(super) fn get(&self, key: &SessionKey) -> Option<Record> {
-        self.find(key).map(|slot| self.row(slot).record())
+        self.find(key).map(|slot| self.rows.row(slot).record())
     }
 
     pub(super) fn contains(&self, key: &SessionKey) -> bool {
@@ -79,7 +77,7 @@ impl Shard {
 
     /// What the record under a key weighs.
     pub(super) fn weight(&self, key: &SessionKey) -> Option<usize> {
-        self.find(key).map(|slot| self.row(slot).weight())
+        self.find(key).map(|slot| weight_of(self.rows.row(slot)))
     }
 
     /// Where that record is and what it weighs, if it can be replaced at this revision; or else
@@ -90,67 +88,38 @@ impl Shard {
         expected: Revision,
     ) -> Result<(Slot, usize), Option<Record>> {
         let slot = self.find(key).ok_or(None)?;
-        let row = self.row(slot);
-        if row.revision != expected || row.revision == Revision::ENDED {
+        let row = self.rows.row(slot);
+        if row.revision() != expected || expected == Revision::ENDED {
             return Err(Some(row.record()));
         }
-        Ok((slot, row.weight()))
+        Ok((slot, weight_of(row)))
     }
 
     /// Adds a record under a key that has none.
     pub(super) fn add(&mut self, key: &SessionKey, record: &Record) {
         self.len += 1;
-        if self.len > self.chains.len() {
-            self.lengthen_chains();
-        }
-        let chain = self.chain_of(key);
-        let row = |slot| Row {
-            key: *key,
-            revision: record.revision,
-            expires_at: record.expires_at,
-            packed: pack(record),
-            chained: self.chains[chain],
-            bucket: bucket_of(record.expires_at),
-            next: slot,
-            previous: slot,
-        };
-        let slot = match self.free {
-            Some(slot) => {
-                let free = &mut self.rows[slot.index()];
-                self.free = (free.next != slot).then_some(free.next);
-                *free = row(slot);
-                slot
-            }
-            None => {
-                let slot = Slot::new(self.rows.len());
-                if self.rows.len() == self.rows.capacity() {
-                    // Not doubled: half of it would stay empty.
-                    self.rows.reserve_exact(self.rows.len() / 16 + 8);
-                }
-                self.rows.push(row(slot));
-                slot
-            }
-        };
-        self.chains[chain] = Some(slot);
+        let slot = self.rows.insert(key, record);
+        self.keys.insert(entry(hash(key), slot));
         self.file(slot);
         if let Some(subject) = &record.subject {
-            self.subjects.insert((prefix(subject), slot));
+            self.subjects.insert(entry(prefix(subject), slot));
         }
     }
 
     pub(super) fn touch(&mut self, key: &SessionKey, at: Revision, expires_at: Timestamp) {
-        if let Some(slot) = self.find(key).filter(|slot| self.row(*slot).revision == at) {
-            let row = self.row_mut(slot);
-            row.expires_at = row.expires_at.max(expires_at);
+        let Some(slot) = self.find(key) else { return };
+        let row = self.rows.row(slot);
+        if row.revision() == at && row.expires_at() < expires_at {
+            self.rows.set_expires_at(slot, expires_at);
         }
     }
 
     /// Puts a tombstone in a record's place, or answers that there is none.
     pub(super) fn end(&mut self, key: &SessionKey, tombstone: &Record) -> bool {
         let Some(slot) = self.find(key) else { return false };
-        let row = self.row(slot);
-        let expires_at = match row.revision {
-            Revision::ENDED => row.expires_at.max(tombstone.expires_at),
+        let row = self.rows.row(slot);
+        let expires_at = match row.revision() {
+            Revision::ENDED => row.expires_at().max(tombstone.expires_at),
             _ => tombstone.expires_at,
         };
         let body = tombstone.body.clone();
@@ -166,38 +135,36 @@ impl Shard {
         keys: &mut Vec<SessionKey>,
     ) {
         let start = keys.len();
-        let prefix = prefix(subject);
-        let rows = self.subjects.range((prefix, Slot::MIN)..=(prefix, Slot::MAX));
         keys.extend(
-            rows.map(|(_, slot)| self.row(*slot))
+            with(&self.subjects, prefix(subject))
+                .map(|slot| self.rows.row(slot))
                 .filter(|row| row.subject().as_ref() == Some(subject))
-                .map(|row| row.key)
+                .map(|row| row.key())
                 .filter(|key| after.is_none_or(|after| key > after)),
         );
         keys[start..].sort_unstable();
     }
 
-    /// Appends the rows of `count` chains from that of a number on, and returns the
-    /// number of the next.
-    ///
-    /// If there are more chains by then, because they were lengthened, a row that
-    /// was on a chain before is on one there again; none is left out.
+    /// Appends `count` rows in the order of their keys' hashes, from a hash on, and those that have
+    /// the last one's hash; and returns the next hash, unless these were all.
     pub(super) fn scan(
         &self,
-        from: usize,
+        from: u32,
         count: usize,
         rows: &mut Vec<crate::store::Row>,
-    ) -> Option<usize> {
-        let next = from.saturating_add(count);
-        for mut link in self.chains.iter().take(next).skip(from).copied() {
-            while let Some(slot) = link {
-                let row = self.row(slot);
-                let subject = row.subject();
-                rows.push(crate::store::Row::new(row.key, row.revision, subject, row.expires_at));
-                link = row.chained;
+    ) -> Option<u32> {
+        let (mut last, mut left) = (from, count);
+        for entry in self.keys.from(u64::from(from) << 32) {
+            let (hash, slot) = parts(*entry);
+            if left == 0 && hash != last {
+                return Some(hash);
             }
+            (last, left) = (hash, left.saturating_sub(1));
+            let row = self.rows.row(slot);
+            let (revision, subject) = (row.revision(), row.subject());
+            rows.push(crate::store::Row::new(row.key(), revision, subject, row.expires_at()));
         }
-        (next < self.chains.len()).then_some(next)
+        None
     }
 
     /// Looks at `count` rows at most, those whose time has come first, removes
@@ -211,30 +178,28 @@ impl Shard {
         let present = bucket_of(now);
         let mut removed = 0;
         for _ in 0..count {
-            let (at, bucket) = match self.buckets.first_entry() {
-                Some(bucket) if *bucket.key() <= present => (*bucket.key(), bucket.into_mut()),
-                _ => {
-                    progress.done = true;
-                    break;
-                }
+            let Some(bucket) = self.buckets.first_mut().filter(|bucket| bucket.at <= present)
+            else {
+                progress.done = true;
+                break;
             };
             // Rows may stay in the bucket of `now` alone: it is gone round once.
-            if at == present {
-                let left = progress.left.get_or_insert(bucket.len);
-                if *left == 0 {
-                    progress.done = true;
-                    break;
-                }
-                *left -= 1;
+            if bucket.at == present && !self.walk.goes_on(bucket, now, progress) {
+                progress.done = true;
+                break;
             }
-            let slot = bucket.first;
-            let row = &self.rows[slot.index()];
-            if row.expires_at <= now {
-                progress.bytes += row.weight();
+            #[cfg(test)]
+            (progress.looked_at += 1);
+            let (at, slot) = (bucket.at, bucket.first);
+            let row = self.rows.row(slot);
+            let deadline = row.expires_at();
+            if deadline <= now {
+                progress.bytes += weight_of(row);
                 self.remove(slot);
                 removed += 1;
-            } else if bucket_of(row.expires_at) == at {
-                bucket.first = row.next;
+            } else if bucket_of(deadline) == at {
+                bucket.first = row.next();
+                self.walk.meets(at, deadline);
             } else {
                 self.unfile(slot);
                 self.file(slot);
@@ -245,23 +210,50 @@ impl Shard {
 
     /// Writes a record into a row that holds another one of the same key.
     pub(super) fn put(&mut self, slot: Slot, record: &Record) {
-        let row = &mut self.rows[slot.index()];
-        let subject = row.subject();
-        row.revision = record.revision;
-        row.expires_at = record.expires_at;
-        row.packed = pack(record);
-        if bucket_of(record.expires_at) < row.bucket {
-            self.unfile(slot);
-            self.file(slot);
+        let row = self.rows.row(slot);
+        let (subject, bucket) = (row.subject(), row.bucket());
+        let mut now_at = slot;
+        if !self.rows.rewrite(slot, record) {
+            now_at = self.move_to_another(slot, record);
         }
-        if subject != record.subject {
+        if bucket_of(record.expires_at) < bucket {
+            self.unfile(now_at);
+            self.file(now_at);
+        } else {
+            self.walk.meets(bucket, record.expires_at);
+        }
+        if subject != record.subject || now_at != slot {
             if let Some(subject) = &subject {
-                self.subjects.remove(&(prefix(subject), slot));
+                self.subjects.remove(entry(prefix(subject), slot));
             }
             if let Some(subject) = &record.subject {
-                self.subjects.insert((prefix(subject), slot));
+                self.subjects.insert(entry(prefix(subject), now_at));
             }
         }
+    }
+
+    /// Writes a record of another length into a new row, in the old one's place in its bucket
+    /// and among the keys.
+    fn move_to_another(&mut self, old: Slot, record: &Record) -> Slot {
+        let row = self.rows.row(old);
+        let (key, at, next, previous) = (row.key(), row.bucket(), row.next(), row.previous());
+        let new = self.rows.insert(&key, record);
+        self.rows.set_bucket(new, at);
+        if next == old {
+            self.rows.link(new, new);
+        } else {
+            self.rows.link(previous, new);
+            self.rows.link(new, next);
+        }
+        if let Some(bucket) = self.buckets.get_mut(at.into())
+            && bucket.first == old
+        {
+            bucket.first = new;
+        }
+        self.rows.remove(old);
+        self.keys.remove(entry(hash(&key), old));
+        self.keys.insert(entry(hash(&key), new));
+        new
     }
 
     fn remove(&mut self, slot: Slot) {
@@ -272,140 +264,114 @@ impl Shard {
             return;
         }
         self.unfile(slot);
-        let row = &mut self.rows[slot.index()];
-        let (key, chained, subject) = (row.key, row.chained, row.subject());
-        row.packed = Box::default();
-        // The last of the free rows is followed by itself.
-        row.next = self.free.unwrap_or(slot);
-        self.free = Some(slot);
-        if let Some(subject) = &subject {
-            self.subjects.remove(&(prefix(subject), slot));
+        let row = self.rows.row(slot);
+        self.keys.remove(entry(hash(&row.key()), slot));
+        if let Some(subject) = &row.subject() {
+            self.subjects.remove(entry(prefix(subject), slot));
         }
-        let chain = self.chain_of(&key);
-        let mut link = &mut self.chains[chain];
-        while let Some(there) = *link {
-            if there == slot {
-                *link = chained;
-                break;
-            }
-            link = &mut self.rows[there.index()].chained;
-        }
+        self.rows.remove(slot);
     }
 
     fn find(&self, key: &SessionKey) -> Option<Slot> {
-        let mut link = *self.chains.get(self.chain_of(key))?;
-        while let Some(slot) = link {
-            let row = self.row(slot);
-            if row.key == *key {
-                break;
-            }
-            link = row.chained;
-        }
-        link
-    }
-
-    /// Returns the number of a key's chain. Keys are hashes already, so any of
-    /// their bits would do; all of them are folded in for keys made by hand.
-    fn chain_of(&self, key: &SessionKey) -> usize {
-        let (words, _) = key.as_bytes().as_chunks::<8>();
-        let hash = words.iter().fold(0, |hash: u64, word| {
-            (hash.rotate_left(32) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        });
-        (hash >> 32) as usize & self.chains.len().wrapping_sub(1)
-    }
-
-    fn lengthen_chains(&mut self) {
-        let chains = std::mem::take(&mut self.chains);
-        self.chains = vec![None; (2 * chains.len()).max(8)];
-        for mut link in chains {
-            while let Some(slot) = link {
-                let chain = self.chain_of(&self.row(slot).key);
-                let first = self.chains[chain].replace(slot);
-                link = std::mem::replace(&mut self.row_mut(slot).chained, first);
-            }
-        }
+        with(&self.keys, hash(key)).find(|slot| self.rows.row(*slot).is_of(key))
     }
 
     /// Puts a row at the end of the bucket of its deadline.
     fn file(&mut self, slot: Slot) {
-        let row = &mut self.rows[slot.index()];
-        row.bucket = bucket_of(row.expires_at);
-        let bucket = self.buckets.entry(row.bucket).or_insert(Bucket { first: slot, len: 0 });
-        bucket.len += 1;
-        let next = bucket.first;
-        if next == slot {
-            self.link(slot, slot);
-        } else {
-            let previous = self.row(next).previous;
-            self.link(previous, slot);
-            self.link(slot, next);
+        let deadline = self.rows.row(slot).expires_at();
+        let at = bucket_of(deadline);
+        self.walk.meets(at, deadline);
+        self.rows.set_bucket(slot, at);
+        match self.buckets.get_mut(at.into()) {
+            Some(bucket) => {
+                bucket.len += 1;
+                let next = bucket.first;
+                let previous = self.rows.row(next).previous();
+                self.rows.link(previous, slot);
+                self.rows.link(slot, next);
+            }
+            None => {
+                self.rows.link(slot, slot);
+                self.buckets.insert(Bucket { at, first: slot, len: 1 });
+            }
         }
     }
 
     /// Takes a row out of its bucket.
     fn unfile(&mut self, slot: Slot) {
-        let Row { bucket: at, next, previous, .. } = *self.row(slot);
-        self.link(previous, next);
-        if let Some(bucket) = self.buckets.get_mut(&at) {
+        let row = self.rows.row(slot);
+        let (at, next, previous) = (row.bucket(), row.next(), row.previous());
+        self.rows.link(previous, next);
+        if let Some(bucket) = self.buckets.get_mut(at.into()) {
             bucket.len -= 1;
             if bucket.first == slot {
                 bucket.first = next;
             }
             if bucket.len == 0 {
-                self.buckets.remove(&at);
+                self.buckets.remove(at.into());
             }
         }
     }
-
-    fn link(&mut self, previous: Slot, next: Slot) {
-        self.row_mut(previous).next = next;
-        self.row_mut(next).previous = previous;
-    }
-
-    fn row(&self, slot: Slot) -> &Row {
-        &self.rows[slot.index()]
-    }
-
-    fn row_mut(&mut self, slot: Slot) -> &mut Row {
-        &mut self.rows[slot.index()]
-    }
 }
 
-impl Row {
-    fn weight(&self) -> usize {
-        ROW + unpack(&self.packed).1.len()
-    }
-
-    fn subject(&self) -> Option<Subject> {
-        unpack(&self.packed).0
-    }
-
-    fn record(&self) -> Record {
-        let (subject, body) = unpack(&self.packed);
-        Record {
-            revision: self.revision,
-            subject,
-            expires_at: self.expires_at,
-            body: Body(body.to_vec()),
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            rows: Rows::default(),
+            keys: Sorted::new(),
+            subjects: Sorted::new(),
+            buckets: Sorted::new(),
+            walk: Walk { bucket: 0, earliest: Timestamp::MAX, is_whole: false, number: 0 },
+            len: 0,
         }
     }
 }
 
-impl Slot {
-    const MIN: Self = Self(std::num::NonZeroU32::MIN);
-    const MAX: Self = Self(std::num::NonZeroU32::MAX);
+impl Entry for Bucket {
+    fn order(&self) -> u64 {
+        self.at.into()
+    }
+}
 
-    /// # Panics
-    ///
-    /// At 2^32 - 1 rows, which take 320 GiB in one of 64 shards.
-    fn new(index: usize) -> Self {
-        let number = u32::try_from(index + 1).ok().and_then(std::num::NonZeroU32::new);
-        Self(number.expect("a shard has fewer than 2^32 rows"))
+impl Walk {
+    /// Whether there are rows in the bucket that this walk has not met.
+    fn goes_on(&mut self, bucket: &Bucket, now: Timestamp, progress: &mut Progress) -> bool {
+        if self.bucket == bucket.at && self.is_whole && now < self.earliest {
+            return false;
+        }
+        let (number, left) = progress.left.get_or_insert_with(|| {
+            let (earliest, number) = (Timestamp::MAX, self.number + 1);
+            *self = Self { bucket: bucket.at, earliest, is_whole: false, number };
+            (number, bucket.len)
+        });
+        if *left == 0 {
+            // Another walk that began later has still to meet them all.
+            self.is_whole |= *number == self.number;
+            return false;
+        }
+        *left -= 1;
+        true
     }
 
-    fn index(self) -> usize {
-        self.0.get() as usize - 1
+    fn meets(&mut self, bucket: u32, deadline: Timestamp) {
+        if bucket == self.bucket {
+            self.earliest = self.earliest.min(deadline);
+        }
     }
+}
+
+/// The slots under a hash.
+fn with(set: &Sorted<u64>, hash: u32) -> impl Iterator<Item = Slot> {
+    let all = set.from(u64::from(hash) << 32).map(|entry| parts(*entry));
+    all.take_while(move |(its, _)| *its == hash).map(|(_, slot)| slot)
+}
+
+fn entry(hash: u32, slot: Slot) -> u64 {
+    u64::from(hash) << 32 | u64::from(slot.number_of())
+}
+
+const fn parts(entry: u64) -> (u32, Slot) {
+    ((entry >> 32) as u32, Slot::of_number(entry as u32))
 }
 
 /// What a record counts as, in bytes.
@@ -413,29 +379,21 @@ pub(super) fn weight(record: &Record) -> usize {
     ROW + record.body.len()
 }
 
-/// What a row takes beside the body: 90 bytes, and with a subject 50 more.
-const ROW: usize = 144;
-
-/// Writes a subject and a body into one allocation: a byte that says whether
-/// there is a subject, the subject, the body.
-fn pack(record: &Record) -> Box<[u8]> {
-    let subject: &[u8] = record.subject.as_ref().map_or(&[], |subject| subject.as_bytes());
-    let mut packed = Vec::with_capacity(1 + subject.len() + record.body.len());
-    packed.push(u8::from(record.subject.is_some()));
-    packed.extend_from_slice(subject);
-    packed.extend_from_slice(&record.body);
-    packed.into_boxed_slice()
+fn weight_of(row: Row<'_>) -> usize {
+    ROW + row.body().len()
 }
 
-fn unpack(packed: &[u8]) -> (Option<Subject>, &[u8]) {
-    match packed {
-        [1, packed @ ..] => match packed.split_first_chunk() {
-            Some((subject, body)) => (Some(Subject::from_hash(*subject)), body),
-            None => (None, packed),
-        },
-        [_, body @ ..] => (None, body),
-        [] => (None, &[]),
-    }
+/// What a row counts as beside the body; it takes 80 bytes, and with a subject 45 more.
+const ROW: usize = 144;
+
+/// Keys are hashes already, so any of their bits would do but those that choose the shard; all of
+/// them are folded in for keys made by hand.
+fn hash(key: &SessionKey) -> u32 {
+    let (words, _) = key.as_bytes().as_chunks::<8>();
+    let hash = words.iter().fold(0, |hash: u64, word| {
+        (hash.rotate_left(32) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    });
+    (hash >> 32) as u32
 }
 
 fn prefix(subject: &Subject) -> u32 {
@@ -453,6 +411,7 @@ fn bucket_of(deadline: Timestamp) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Body;
     use crate::store::Replaced;
 
     impl Shard {
@@ -467,37 +426,42 @@ mod tests {
         /// Holds the shard to its invariants.
         #[track_caller]
         fn check(&self) {
-            let mut chained = 0;
-            for (chain, mut link) in self.chains.iter().copied().enumerate() {
-                while let Some(slot) = link {
-                    let row = self.row(slot);
-                    assert_eq!(self.chain_of(&row.key), chain);
-                    assert!(row.bucket <= bucket_of(row.expires_at));
-                    (chained, link) = (chained + 1, row.chained);
-                }
+            self.keys.check();
+            self.subjects.check();
+            let (mut with_subject, mut filed) = (0, 0);
+            for entry in self.keys.from(0) {
+                let (its, slot) = parts(*entry);
+                let row = self.rows.row(slot);
+                assert_eq!(hash(&row.key()), its);
+                assert!(row.bucket() <= bucket_of(row.expires_at()));
+                with_subject += usize::from(row.subject().is_some());
             }
-            let mut filed = 0;
-            for (at, bucket) in &self.buckets {
+            for entry in self.subjects.from(0) {
+                let (its, slot) = parts(*entry);
+                assert_eq!(self.rows.row(slot).subject().as_ref().map(prefix), Some(its));
+            }
+            for bucket in self.buckets.from(0) {
                 let mut slot = bucket.first;
                 for _ in 0..bucket.len {
-                    let row = self.row(slot);
-                    assert_eq!(row.bucket, *at);
-                    assert!(self.row(row.next).previous == slot);
-                    slot = row.next;
+                    let row = self.rows.row(slot);
+                    assert_eq!(row.bucket(), bucket.at);
+                    assert!(self.rows.row(row.next()).previous() == slot);
+                    if self.walk.is_whole && self.walk.bucket == bucket.at {
+                        assert!(self.walk.earliest <= row.expires_at());
+                    }
+                    slot = row.next();
                 }
                 assert!(slot == bucket.first && bucket.len > 0);
-                filed += bucket.len;
+                filed += bucket.len as usize;
             }
-            let mut free = 0;
-            let mut link = self.free;
-            while let Some(slot) = link {
-                let next = self.row(slot).next;
-                (free, link) = (free + 1, (next != slot).then_some(next));
-            }
-            assert_eq!([chained, filed, self.rows.len() - free], [self.len; 3]);
-            for (prefix_there, slot) in &self.subjects {
-                assert_eq!(self.row(*slot).subject().as_ref().map(prefix), Some(*prefix_there));
-            }
+            assert_eq!([self.keys.len(), filed, self.rows.used()], [self.len; 3]);
+            assert_eq!(self.subjects.len(), with_subject);
+        }
+
+        /// How many bytes it has on the heap.
+        fn heap(&self) -> usize {
+            let sets = self.keys.heap() + self.subjects.heap() + self.buckets.heap();
+            self.rows.heap() + sets
         }
     }
 
@@ -506,7 +470,8 @@ mod tests {
             revision: Revision::from_u64(revision),
             subject: (subject > 0).then(|| subject.into()),
             expires_at: Timestamp::from_millis(deadline),
-            body: Body(vec![1; revision as usize % 50]),
+            // Of many lengths, one in seven too long to be in a row.
+            body: Body(vec![1; revision as usize % 50 + revision as usize % 7 / 6 * 1000]),
         }
     }
 
@@ -525,9 +490,10 @@ mod tests {
             shard.touch(&key, next.revision, Timestamp::from_millis(1 << 60));
         }
         shard.check();
-        let counts = [shard.rows.len(), shard.buckets.len(), shard.subjects.len()];
+        let counts = [shard.rows.used(), shard.buckets.len(), shard.subjects.len()];
         assert_eq!(counts, [1, 1, 0]);
-        assert_eq!((shard.rows.capacity(), shard.chains.len()), (8, 8));
+        // Seven lengths, with one row each at most.
+        assert!(shard.heap() < 4000, "{}", shard.heap());
     }
 
     #[test]
@@ -593,8 +559,157 @@ mod tests {
         assert_eq!((removed, progress.done), (100, true));
     }
 
+    /// A user's record with the body of the given length.
+    fn user(n: u64, bytes: usize, deadline: i64) -> Record {
+        Record { body: Body(vec![1; bytes]), ..record(1, n + 1, deadline) }
+    }
+
+    fn numbered(n: u64) -> SessionKey {
+        SessionKey::from_bytes(*Subject::from(n).as_bytes())
+    }
+
     #[test]
-    fn a_row_takes_80_bytes() {
-        assert_eq!(size_of::<Row>(), 80);
+    fn a_session_of_151_bytes_with_a_user_takes_280_at_most() {
+        // As many as a shard has of a thousand sessions, and of a million, and all between.
+        let mut shard = Shard::default();
+        for n in 0..16_000 {
+            shard.add(&numbered(n), &user(n, 151, 1 << 40));
+            if n + 1 >= 16 {
+                let bytes = shard.heap() as f64 / (n + 1) as f64;
+                assert!(bytes <= 280.0, "{bytes} bytes a session of {}", n + 1);
+            }
+        }
+        let bytes = shard.heap() as f64 / 16_000.0;
+        assert!(bytes <= 272.0, "{bytes} bytes a session");
+    }
+
+    #[test]
+    fn what_is_removed_is_given_back() {
+        let mut shard = Shard::default();
+        // Those that come together go together.
+        for n in 0..40_000 {
+            shard.add(&numbered(n), &user(n, 100, (n << 14) as i64));
+        }
+        let full = shard.heap();
+        let mut progress = Progress::default();
+        let now = Timestamp::from_millis(39_000 << 14);
+        assert_eq!(shard.remove_expired(now, usize::MAX, &mut progress), 39_001);
+        shard.check();
+        assert!(shard.heap() * 10 < full, "{} of {full}", shard.heap());
+        // And it is used again where it is kept.
+        let kept = shard.heap();
+        for n in 50_000..50_300 {
+            shard.add(&numbered(n), &user(n, 100, 0));
+        }
+        shard.check();
+        assert!(shard.heap() < kept + 300 * 300, "{} after {kept}", shard.heap());
+    }
+
+    #[test]
+    fn removal_costs_what_is_removed_however_many_are_kept() {
+        for others in [100, 20_000] {
+            let mut shard = Shard::default();
+            let now = 100 << 14;
+            // A hundred were to expire, of which one in ten was touched; ten are due a little
+            // later, and the others much later.
+            for n in 0..100 {
+                shard.add(&numbered(n), &user(n, 100, n as i64 * 16_000));
+                if n % 10 == 0 {
+                    let later = Timestamp::from_millis(now + (1 << 20));
+                    shard.touch(&numbered(n), Revision::from_u64(1), later);
+                }
+            }
+            for n in 100..110 {
+                shard.add(&numbered(n), &user(n, 100, now + 5 + n as i64));
+            }
+            for n in 0..others {
+                let deadline = now + (1 << 14) + n as i64 * 1000;
+                shard.add(&numbered(1000 + n), &user(n, 100, deadline));
+            }
+            let mut sweep = |millis| {
+                let mut progress = Progress::default();
+                let now = Timestamp::from_millis(millis);
+                let removed = shard.remove_expired(now, usize::MAX, &mut progress);
+                shard.check();
+                (removed, progress.looked_at)
+            };
+            // Those that were touched are met as well, and the ten of the same 16 seconds.
+            assert_eq!(sweep(now), (90, 100 + 10));
+            // Nothing is looked at again before it is due.
+            assert_eq!(sweep(now), (0, 0));
+            assert_eq!(sweep(now + 104), (0, 0));
+            assert_eq!(sweep(now + 105), (1, 10));
+            assert_eq!(sweep(now + 105), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_row_that_comes_to_a_bucket_gone_round_is_met() {
+        let now = Timestamp::from_millis(5000);
+        let sweep =
+            |shard: &mut Shard| shard.remove_expired(now, usize::MAX, &mut Progress::default());
+        let mut shard = Shard::default();
+        for n in 0..4 {
+            shard.add(&numbered(n), &user(n, 100, 9000));
+        }
+        assert_eq!(sweep(&mut shard), 0);
+        shard.add(&numbered(9), &user(9, 100, 5000));
+        assert_eq!(sweep(&mut shard), 1);
+        // Moved back within the bucket, in its place and to another one.
+        for (n, bytes) in [(0, 100), (1, 200)] {
+            assert_eq!(sweep(&mut shard), 0);
+            let (slot, _) = shard.at(&numbered(n), Revision::from_u64(1)).unwrap();
+            shard.put(slot, &user(n, bytes, 4000));
+            assert_eq!(sweep(&mut shard), 1);
+        }
+        // While a walk is under way, and with another one in its midst.
+        shard.add(&numbered(5), &user(5, 100, 9000));
+        let (mut one, mut other) = (Progress::default(), Progress::default());
+        assert_eq!(shard.remove_expired(now, 2, &mut one), 0);
+        assert_eq!(shard.remove_expired(now, 1, &mut other), 0);
+        shard.add(&numbered(6), &user(6, 100, 5000));
+        shard.remove_expired(now, 1, &mut one);
+        shard.remove_expired(now, 1, &mut one);
+        shard.remove_expired(now, usize::MAX, &mut other);
+        sweep(&mut shard);
+        assert!(!shard.contains(&numbered(6)));
+        shard.check();
+    }
+
+    #[test]
+    fn a_walk_that_another_one_has_overtaken_has_not_met_all() {
+        let mut shard = Shard::default();
+        for (n, deadline) in [(0, 9000), (1, 6000), (2, 9000), (3, 9000)] {
+            shard.add(&numbered(n), &user(n, 100, deadline));
+        }
+        let (mut one, mut other) = (Progress::default(), Progress::default());
+        let now = Timestamp::from_millis(5000);
+        for (count, walk) in [(3, &mut one), (1, &mut other)] {
+            assert_eq!(shard.remove_expired(now, count, walk), 0);
+        }
+        assert_eq!(shard.remove_expired(now, usize::MAX, &mut one), 0);
+        let later = Timestamp::from_millis(6000);
+        assert_eq!(shard.remove_expired(later, usize::MAX, &mut Progress::default()), 1);
+    }
+
+    #[test]
+    fn a_free_row_is_used_before_there_are_more() {
+        let mut shard = Shard::default();
+        for n in 0..1500 {
+            shard.add(&numbered(n), &user(n, 100, n as i64));
+        }
+        // Of the same length, a record stays where it is.
+        let (slot, _) = shard.at(&numbered(7), Revision::from_u64(1)).unwrap();
+        shard.put(slot, &user(7, 101, 7));
+        assert_eq!(shard.find(&numbered(7)), Some(slot));
+        let full = shard.rows.heap();
+        for n in 2000..4000 {
+            let mut progress = Progress::default();
+            let now = Timestamp::from_millis(n as i64 - 2000);
+            assert_eq!(shard.remove_expired(now, usize::MAX, &mut progress), 1);
+            shard.add(&numbered(n), &user(n, 100, n as i64 - 500));
+        }
+        assert!(shard.rows.heap() <= full + 100, "{} of {full}", shard.rows.heap());
+        shard.check();
     }
 }
