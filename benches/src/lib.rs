@@ -6,5 +6,8 @@
 pub mod alloc;
 pub mod app;
 pub mod axum;
+#[cfg(feature = "engines")]
+pub mod engines;
+pub mod results;
 pub mod stopwatch;
 pub mod workload;
