@@ -15,15 +15,20 @@ pub struct Redis {
     connection: MultiplexedConnection,
     /// What it takes up without sessions.
     idle: u64,
+    /// A store that is listened to, by one at a time.
+    heard: Arc<Mutex<(RedisStore<Listener>, Listener)>>,
 }
 
 impl Redis {
     pub async fn connect(url: &str) -> Self {
         // Many at once on a busy machine may wait for longer than the half second of the driver.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let config =
+            AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let client = Client::open(url).unwrap();
         let connection = client.get_multiplexed_async_connection_with_config(&config);
-        let mut redis = Self { connection: connection.await.unwrap(), idle: 0 };
+        let listener = Listener::default();
+        let heard = Arc::new(Mutex::new((RedisStore::new(listener.clone()), listener)));
+        let mut redis = Self { connection: connection.await.unwrap(), idle: 0, heard };
         redis.idle = redis.info("memory", "used_memory").await.parse().unwrap();
         redis
     }
@@ -84,9 +89,9 @@ impl Engine for Redis {
             Call::Insert(..) => Some(Value::Int(1)),
             Call::Replace(..) => Some(Value::Array(Vec::new())),
         };
-        let words = Arc::new(Mutex::new(Vec::new()));
-        let answers = answer.clone().unwrap_or(Value::Nil);
-        let store = RedisStore::new(Listener { words: Arc::clone(&words), answer: answers });
+        let heard = self.heard.lock().unwrap();
+        let (store, listener) = &*heard;
+        *listener.answer.lock().unwrap() = answer.clone().unwrap_or(Value::Nil);
         now(async {
             match call {
                 Call::Load(key) => drop(store.load(key).await.unwrap()),
@@ -96,7 +101,7 @@ impl Engine for Redis {
                 }
             }
         });
-        let words = std::mem::take(&mut *words.lock().unwrap());
+        let words = std::mem::take(&mut *listener.words.lock().unwrap());
         Raw { words, answer }
     }
 
@@ -184,7 +189,13 @@ impl Engine for Redis {
 #[derive(Clone)]
 struct Listener {
     words: Arc<Mutex<Vec<Vec<u8>>>>,
-    answer: Value,
+    answer: Arc<Mutex<Value>>,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self { words: Arc::default(), answer: Arc::new(Mutex::new(Value::Nil)) }
+    }
 }
 
 impl ConnectionLike for Listener {
@@ -194,7 +205,7 @@ impl ConnectionLike for Listener {
             _ => panic!("a store sends words"),
         });
         *self.words.lock().unwrap() = words.collect();
-        Box::pin(ready(Ok(self.answer.clone())))
+        Box::pin(ready(Ok(self.answer.lock().unwrap().clone())))
     }
 
     fn req_packed_commands<'a>(
