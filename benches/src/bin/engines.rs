@@ -403,7 +403,8 @@ async fn rows<E: Engine>(engine: &E, options: &Options, report: &mut Report) {
         let filled = start.elapsed();
         let (load, replace) = timed(engine, &mut there).await;
         println!(
-            "{stage:>10} rows: load {:.1} µs ({:.1}–{:.1}), replace {:.1} µs ({:.1}–{:.1}), filled in {:.0} s",
+            "{stage:>10} rows: load {:.1} µs ({:.1}–{:.1}), replace {:.1} µs ({:.1}–{:.1}), \
+             filled in {:.0} s",
             load.median,
             load.low,
             load.high,
@@ -578,9 +579,10 @@ impl Report {
             let about = vec![
                 format!(
                     "Sessions of the workloads, {data} bytes of JSON each in a body of {body} \
-                     bytes, with a user, as the layer makes them, written by the store's own statements, a thousand in a \
-                     transaction. Then each is written once more; after each fifth old versions are \
-                     cleaned up. What counts is everything: rows and indexes."
+                     bytes, with a user, as the layer makes them, written by the store's own \
+                     statements, a thousand in a transaction. Then each is written once more, and \
+                     old versions are cleaned up after each fifth. What counts is \
+                     everything: rows and indexes."
                 ),
                 settings,
             ];

@@ -107,7 +107,8 @@ impl Engine for MariaDb {
         self.settle().await;
         let sql = "SELECT 'file', CAST(file_size AS SIGNED)
                 FROM information_schema.innodb_sys_tablespaces WHERE name = 'test/typed_sessions'
-            UNION ALL SELECT CAST(index_name AS CHAR), CAST(stat_value * @@innodb_page_size AS SIGNED)
+            UNION ALL SELECT CAST(index_name AS CHAR),
+                CAST(stat_value * @@innodb_page_size AS SIGNED)
                 FROM mysql.innodb_index_stats WHERE database_name = 'test'
                 AND table_name = 'typed_sessions' AND stat_name = 'size'";
         let rows = sqlx::query(sql).fetch_all(&self.pool).await.unwrap();
@@ -116,7 +117,8 @@ impl Engine for MariaDb {
 
     async fn about(&self) -> String {
         format!(
-            "MariaDB {}, innodb_flush_log_at_trx_commit {}, innodb_buffer_pool_size {}, {CONNECTIONS} connections",
+            "MariaDB {}, innodb_flush_log_at_trx_commit {}, innodb_buffer_pool_size {}, \
+             {CONNECTIONS} connections",
             self.setting("version").await,
             self.setting("innodb_flush_log_at_trx_commit").await,
             self.setting("innodb_buffer_pool_size").await,

@@ -115,7 +115,8 @@ impl Engine for Postgresql {
 
     async fn about(&self) -> String {
         format!(
-            "PostgreSQL {}, fsync {}, synchronous_commit {}, shared_buffers {}, {CONNECTIONS} connections",
+            "PostgreSQL {}, fsync {}, synchronous_commit {}, shared_buffers {}, \
+             {CONNECTIONS} connections",
             self.setting("server_version").await,
             self.setting("fsync").await,
             self.setting("synchronous_commit").await,
