@@ -10,6 +10,8 @@ pub mod app;
 pub mod at_once;
 pub mod axum;
 pub mod check;
+#[cfg(feature = "engines")]
+pub mod engines;
 #[cfg(feature = "frameworks")]
 pub mod poem;
 pub mod report;

@@ -77,6 +77,7 @@ struct State {
     /// What the message contains whose reply gets lost.
     losses: Vec<Vec<u8>>,
     lost: usize,
+    round_trips: u64,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -90,6 +91,8 @@ struct Connection {
     loses: bool,
     /// Bytes were swallowed, so nothing sensible can follow.
     broken: bool,
+    /// The client spoke last.
+    asks: bool,
 }
 
 impl Connection {
@@ -123,6 +126,7 @@ impl Proxy {
                 next: 0,
                 losses: Vec::new(),
                 lost: 0,
+                round_trips: 0,
                 threads: Vec::new(),
             }),
             changed: Condvar::new(),
@@ -187,6 +191,15 @@ impl Proxy {
     #[must_use]
     pub fn lost(&self) -> usize {
         self.shared.state().lost
+    }
+
+    /// Returns how many round trips were begun: how often a client has spoken to whom the
+    /// server had spoken last, or nobody had.
+    ///
+    /// What a client sends without waiting for an answer is one, whatever it is.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.shared.state().round_trips
     }
 
     /// Returns how many connections are open.
@@ -293,8 +306,14 @@ impl Shared {
         }
         let number = state.next;
         state.next += 1;
-        let connection =
-            Connection { number, client: ours, server: None, loses: false, broken: false };
+        let connection = Connection {
+            number,
+            client: ours,
+            server: None,
+            loses: false,
+            broken: false,
+            asks: false,
+        };
         state.connections.push(connection);
         state.threads.retain(|thread| !thread.is_finished());
         let shared = Arc::clone(self);
@@ -335,13 +354,17 @@ impl Shared {
             };
             {
                 let mut state = self.state();
-                let State { mode, losses, connections, .. } = &mut *state;
+                let State { mode, losses, connections, round_trips, .. } = &mut *state;
                 let Some(ours) = connections.iter_mut().find(|one| one.number == number) else {
                     break Ok(());
                 };
                 if *mode == Mode::Hang || ours.broken {
                     ours.broken = true;
                     continue;
+                }
+                if !ours.asks {
+                    ours.asks = true;
+                    *round_trips += 1;
                 }
                 tail.extend_from_slice(&buffer[..read]);
                 let hit = losses.iter().position(|marker| contains(&tail, marker));
@@ -424,6 +447,8 @@ impl Shared {
                     ours.broken = true;
                     continue;
                 }
+                // Before the client has it, and may speak again.
+                ours.asks = false;
             }
             client.write_all(&buffer[..read])?;
         }

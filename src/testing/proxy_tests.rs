@@ -183,3 +183,24 @@ fn a_dropped_proxy_leaves_no_connection_and_no_port() {
     assert!(is_closed(&ask(&mut client, "b")));
     assert!(TcpStream::connect(address).is_err());
 }
+
+#[test]
+fn a_round_trip_is_counted_once_however_many_pieces_it_is_sent_in() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::start(server.local_addr().unwrap()).unwrap();
+    let mut client = connect(&proxy);
+    let (mut there, _) = server.accept().unwrap();
+    assert_eq!(proxy.round_trips(), 0);
+    let mut buffer = [0; 64];
+    for trip in 1..=3 {
+        for piece in ["a", "b"] {
+            client.write_all(piece.as_bytes()).unwrap();
+            // The piece is through before the next one is sent.
+            assert_eq!(there.read(&mut buffer).unwrap(), 1);
+        }
+        assert_eq!(proxy.round_trips(), trip);
+        there.write_all(b"answer").unwrap();
+        assert_eq!(client.read(&mut buffer).unwrap(), 6);
+        assert_eq!(proxy.round_trips(), trip);
+    }
+}

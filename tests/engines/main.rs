@@ -23,6 +23,7 @@ mod processes;
 mod redis;
 mod redis_cluster;
 mod redis_wire;
+mod requests;
 #[path = "../stores/rows.rs"]
 mod rows;
 mod server;

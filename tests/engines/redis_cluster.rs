@@ -74,10 +74,13 @@ async fn a_verb_is_one_round_trip_unless_the_index_changes() {
         ("insert", 1),
         ("update", 1),
         ("login", 3),
+        ("load", 1),
         ("update of the same subject", 1),
         ("touch", 1),
         ("touch by an hour", 4),
         ("switch to another subject", 4),
+        ("load", 1),
+        ("switch to another subject that was loaded", 3),
         ("logout", 2),
         ("end", 1),
         ("insert with a subject", 2),
@@ -103,6 +106,8 @@ async fn a_verb_is_one_round_trip_unless_the_index_changes() {
         count();
         let _ = store.replace(&key, of(2), &live(3, Some(alice()))).await.unwrap();
         count();
+        let _ = store.load(&key).await.unwrap();
+        count();
         let _ = store.replace(&key, of(3), &live(4, Some(alice()))).await.unwrap();
         count();
         store.touch(&key, of(4), now().plus(80 * MINUTE)).await.unwrap();
@@ -111,7 +116,11 @@ async fn a_verb_is_one_round_trip_unless_the_index_changes() {
         count();
         let _ = store.replace(&key, of(4), &live(5, Some(bob()))).await.unwrap();
         count();
-        let _ = store.replace(&key, of(5), &live(6, None)).await.unwrap();
+        let _ = store.load(&key).await.unwrap();
+        count();
+        let _ = store.replace(&key, of(5), &live(6, Some(alice()))).await.unwrap();
+        count();
+        let _ = store.replace(&key, of(6), &live(7, None)).await.unwrap();
         count();
         store.end(&key, &tombstone(now().plus(MINUTE))).await.unwrap();
         count();
@@ -188,7 +197,13 @@ async fn the_index_never_misses_whatever_is_lost_between_its_write_and_the_recor
     let mut seed = 0;
     let mut dropped = 0;
     for change in CHANGES {
-        for loss in [Loss::OfRequest, Loss::OfReply] {
+        // Who has loaded the record knows whose it was.
+        for (loss, loads) in [
+            (Loss::OfRequest, false),
+            (Loss::OfReply, false),
+            (Loss::OfRequest, true),
+            (Loss::OfReply, true),
+        ] {
             for trip in 0.. {
                 seed += 1;
                 let prefix = fresh_prefix();
@@ -199,6 +214,9 @@ async fn the_index_never_misses_whatever_is_lost_between_its_write_and_the_recor
                 }
                 let wire = Wire::new(connection.clone());
                 let dying = RedisStore::cluster(wire.clone()).prefix(&prefix);
+                if loads {
+                    dying.load(&key).await.unwrap();
+                }
                 wire.lose(trip, loss);
                 let done = wire.until_lost(change.perform(&dying, &key)).await;
                 for subject in [alice(), bob()] {
@@ -207,7 +225,7 @@ async fn the_index_never_misses_whatever_is_lost_between_its_write_and_the_recor
                 let there = store.load(&key).await.unwrap();
                 if let Some(subject) = there.as_ref().and_then(|there| there.subject) {
                     let named = store.sessions_of(&subject, None, 1000).await.unwrap();
-                    assert!(named.contains(&key), "{change:?} {loss:?} {trip}");
+                    assert!(named.contains(&key), "{change:?} {loss:?} {loads} {trip}");
                 }
                 // And it goes on from there.
                 let again = change.perform(&store, &key).await;
@@ -215,7 +233,7 @@ async fn the_index_never_misses_whatever_is_lost_between_its_write_and_the_recor
                 let there = store.load(&key).await.unwrap();
                 if let Some(subject) = there.as_ref().and_then(|there| there.subject) {
                     let named = store.sessions_of(&subject, None, 1000).await.unwrap();
-                    assert!(named.contains(&key), "{change:?} {loss:?} {trip}, again");
+                    assert!(named.contains(&key), "{change:?} {loss:?} {loads} {trip}, again");
                 }
                 match done {
                     None => dropped += 1,
@@ -240,6 +258,8 @@ async fn an_old_entry_that_is_taken_out_late_takes_no_new_one_with_it() {
     let store = RedisStore::cluster(connection.clone()).prefix(&prefix);
     let first = live(1, Some(alice()));
     let _ = store.insert(&key, &first).await.unwrap();
+    // It is refused, and the server knows the script.
+    let _ = store.replace(&key, Revision::from_u64(7), &first).await.unwrap();
     let late = Wire::new(connection.clone());
     let logout = RedisStore::cluster(late.clone()).prefix(&prefix);
     // The record is written; the entry is not yet taken out.

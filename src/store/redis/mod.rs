@@ -7,12 +7,14 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 
 pub use self::changes::RedisChanges;
+use self::loaded::Loaded;
 use self::script::{Replicas, Scripts};
 use crate::id::SessionKey;
 use crate::subject::Subject;
 
 mod changes;
 mod error;
+mod loaded;
 mod row;
 mod scan;
 mod script;
@@ -77,8 +79,8 @@ mod verbs;
 /// | | round trips |
 /// | --- | --- |
 /// | a login that makes a session; a logout | 2 |
-/// | a login into a session that was there | 3 |
-/// | a switch from one subject to another | 4 |
+/// | a login into a session that this store has loaded; into any other | 2; 3 |
+/// | a switch from one subject to another, likewise | 3; 4 |
 /// | a touch, about once in 50 minutes of a session with a user | 4 |
 ///
 /// and all others 1. The index is written first and cleaned last, so that it never
@@ -132,7 +134,11 @@ mod verbs;
 pub struct RedisStore<C> {
     connection: C,
     prefix: Arc<str>,
+    /// What the names of all indexes begin with.
+    indexes: Arc<str>,
     layout: Layout,
+    /// Where it is of use: apart.
+    loaded: Option<Arc<Loaded>>,
     replicas: Option<Replicas>,
     scripts: Arc<Scripts>,
 }
@@ -172,7 +178,9 @@ where
         Self {
             connection,
             prefix: DEFAULT_PREFIX.into(),
+            indexes: indexes(DEFAULT_PREFIX),
             layout,
+            loaded: (layout == Layout::Apart).then(|| Arc::new(Loaded::new())),
             replicas: None,
             scripts: Arc::new(Scripts::new()),
         }
@@ -185,6 +193,7 @@ where
     #[must_use]
     pub fn prefix(mut self, prefix: impl AsRef<str>) -> Self {
         self.prefix = prefix.as_ref().into();
+        self.indexes = indexes(&self.prefix);
         self
     }
 
@@ -214,18 +223,25 @@ where
 
 impl<C> RedisStore<C> {
     fn record(&self, key: &SessionKey) -> String {
-        format!("{}{key}", self.prefix)
-    }
-
-    /// What the names of all indexes begin with.
-    fn indexes(&self) -> String {
-        format!("{}{INDEX}", self.prefix)
+        named(&self.prefix, key.as_bytes())
     }
 
     fn index(&self, subject: &Subject) -> String {
-        // As a key is written: 64 hexadecimal digits.
-        format!("{}{INDEX}{}", self.prefix, SessionKey::from_bytes(*subject.as_bytes()))
+        named(&self.indexes, subject.as_bytes())
     }
+}
+
+fn indexes(prefix: &str) -> Arc<str> {
+    format!("{prefix}{INDEX}").into()
+}
+
+/// A name that ends as a key is written: with 64 hexadecimal digits.
+fn named(beginning: &str, hash: &[u8; 32]) -> String {
+    // Not by `format!`, which allocates three times, since it does not know the length.
+    let mut name = String::with_capacity(beginning.len() + 2 * hash.len());
+    name.push_str(beginning);
+    name.push_str(&blake3::Hash::from_bytes(*hash).to_hex());
+    name
 }
 
 /// The key of a record's name; an index's is none.

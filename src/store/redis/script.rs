@@ -57,12 +57,17 @@ impl Script {
     }
 
     fn command(&self, by: By, keys: &[&[u8]], args: &[&[u8]]) -> Cmd {
-        let mut command = match by {
-            By::Hash => redis::cmd("EVALSHA").arg(&self.hash).take(),
-            By::Text => redis::cmd("EVAL").arg(self.text).take(),
+        let (name, script) = match by {
+            By::Hash => ("EVALSHA", self.hash.as_str()),
+            By::Text => ("EVAL", self.text),
         };
-        command.arg(keys.len());
-        for part in keys.iter().chain(args) {
+        let parts = keys.iter().chain(args);
+        // All at once, because what grows is copied each time; the number of keys is one digit.
+        let bytes: usize = parts.clone().map(|part| part.len()).sum();
+        let count = 3 + keys.len() + args.len();
+        let mut command = Cmd::with_capacity(count, name.len() + script.len() + 1 + bytes);
+        command.arg(name).arg(script).arg(keys.len());
+        for part in parts {
             command.arg(*part);
         }
         command

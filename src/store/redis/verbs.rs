@@ -14,8 +14,8 @@
 //! So a crash, a dropped future or an error between two steps leaves an entry
 //! too many, never one too few.
 
-use redis::Value;
 use redis::aio::ConnectionLike;
+use redis::{Cmd, Value};
 
 use super::error::failed;
 use super::row::{self, Pieces};
@@ -106,11 +106,11 @@ where
     }
 
     /// What a script is told of the index: where it is, and what its name begins with.
-    fn whereabouts(&self, is_entered: bool) -> [Vec<u8>; 2] {
+    fn whereabouts(&self, is_entered: bool) -> [&[u8]; 2] {
         match (self.layout, is_entered) {
-            (Layout::Together, _) => [b"here".to_vec(), self.indexes().into_bytes()],
-            (Layout::Apart, false) => [b"elsewhere".to_vec(), Vec::new()],
-            (Layout::Apart, true) => [b"entered".to_vec(), Vec::new()],
+            (Layout::Together, _) => [b"here", self.indexes.as_bytes()],
+            (Layout::Apart, false) => [b"elsewhere", b""],
+            (Layout::Apart, true) => [b"entered", b""],
         }
     }
 
@@ -124,11 +124,8 @@ where
         let pieces = Pieces::new(record);
         let name = self.record(key);
         let index = record.subject.filter(|_| !self.is_apart()).map(|s| self.index(&s));
-        let keys: Vec<&[u8]> = [Some(&name), index.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|name| name.as_bytes())
-            .collect();
+        let keys = [name.as_bytes(), index.as_ref().map_or(&[], |index| index.as_bytes())];
+        let keys = if index.is_some() { &keys[..] } else { &keys[..1] };
         let [place, prefix] = self.whereabouts(is_entered);
         let (at, till) = (deadline(record.expires_at), till(record.expires_at));
         let args: [&[u8]; 11] = [
@@ -141,12 +138,12 @@ where
             key.as_bytes(),
             till.as_bytes(),
             &row::needed(record.expires_at),
-            &place,
-            &prefix,
+            place,
+            prefix,
         ];
         let is_tombstone = record.revision == Revision::ENDED;
         let script = if is_tombstone { &self.scripts.erase } else { &self.scripts.replace };
-        Answer::of(self.run(script, &keys, &args).await?)
+        Answer::of(self.run(script, keys, &args).await?)
     }
 
     async fn try_touch(
@@ -166,8 +163,8 @@ where
             key.as_bytes(),
             till.as_bytes(),
             &row::needed(expires_at),
-            &place,
-            &prefix,
+            place,
+            prefix,
         ];
         Answer::of(self.run(&self.scripts.touch, &[self.record(key).as_bytes()], &args).await?)
     }
@@ -186,10 +183,18 @@ where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
     async fn load(&self, key: &SessionKey) -> Result<Option<Record>> {
-        let command = redis::cmd("GET").arg(self.record(key)).take();
+        let name = self.record(key);
+        let mut command = Cmd::with_capacity(2, "GET".len() + name.len());
+        command.arg("GET").arg(name);
         match command.query_async(&mut self.connection.clone()).await.map_err(failed)? {
             Value::Nil => Ok(None),
-            Value::BulkString(bytes) => row::record(&bytes).map(Some),
+            Value::BulkString(bytes) => {
+                let record = row::record(&bytes)?;
+                if let Some(loaded) = &self.loaded {
+                    loaded.note(key, &record);
+                }
+                Ok(Some(record))
+            }
             _ => Err(unasked()),
         }
     }
@@ -198,21 +203,25 @@ where
         let pieces = Pieces::new(record);
         let (name, whole) = (self.record(key), pieces.whole());
         let deadline = deadline(record.expires_at);
-        let mut keys = vec![name.as_bytes()];
-        let mut args = vec![&whole[..], deadline.as_bytes()];
-        let (index, member, till);
+        let (first, mut entered) = ([&whole[..], deadline.as_bytes()], None);
         if let Some(subject) = &record.subject {
             if self.is_apart() {
                 self.enter(subject, key, pieces.ticket(), record.expires_at).await?;
             } else {
-                index = self.index(subject);
-                member = row::member(key, pieces.ticket());
-                till = self::till(record.expires_at);
-                keys.push(index.as_bytes());
-                args.extend([&member[..], till.as_bytes()]);
+                let member = row::member(key, pieces.ticket());
+                entered = Some((self.index(subject), member, till(record.expires_at)));
             }
         }
-        match self.run(&self.scripts.insert, &keys, &args).await? {
+        let insert = &self.scripts.insert;
+        let done = match &entered {
+            None => self.run(insert, &[name.as_bytes()], &first).await?,
+            Some((index, member, till)) => {
+                let keys = [name.as_bytes(), index.as_bytes()];
+                let [record, deadline] = first;
+                self.run(insert, &keys, &[record, deadline, member, till.as_bytes()]).await?
+            }
+        };
+        match done {
             Value::Int(1) => Ok(Inserted::Created),
             Value::Int(0) => Ok(Inserted::Exists),
             _ => Err(unasked()),
@@ -228,7 +237,16 @@ where
         if expected == Revision::ENDED {
             return Ok(Replaced::Conflict(self.load(key).await?));
         }
-        let mut answer = self.try_replace(key, expected, record, false).await?;
+        // Whether the index must be written first is for the record's server to say, unless
+        // this store has seen it.
+        let is_new = match (&self.loaded, &record.subject) {
+            (Some(loaded), Some(subject)) => loaded.was_of_another(key, expected, subject),
+            _ => false,
+        };
+        let mut answer = match is_new {
+            true => Answer::Enter(None),
+            false => self.try_replace(key, expected, record, false).await?,
+        };
         if let (Answer::Enter(_), Some(subject)) = (&answer, &record.subject) {
             let ticket = row::ticket(record.expires_at, record.revision);
             self.enter(subject, key, &ticket, record.expires_at).await?;
@@ -268,7 +286,7 @@ where
         let whole = Pieces::new(tombstone).whole();
         let [place, prefix] = self.whereabouts(false);
         let at = deadline(tombstone.expires_at);
-        let args: [&[u8]; 5] = [&whole, at.as_bytes(), key.as_bytes(), &place, &prefix];
+        let args: [&[u8]; 5] = [&whole, at.as_bytes(), key.as_bytes(), place, prefix];
         let keys = [self.record(key)];
         match Answer::of(self.run(&self.scripts.end, &[keys[0].as_bytes()], &args).await?)? {
             Answer::Done => Ok(()),

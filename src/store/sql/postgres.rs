@@ -84,7 +84,9 @@ WHERE key > $1 ORDER BY key LIMIT $2"#;
 /// - `options([("search_path", "shop")])`: the schema of the table.
 ///
 /// Every verb is one statement outside of any transaction, a refused `replace` two;
-/// each is one round trip once its connection has prepared it.
+/// each is one round trip once its connection has prepared it. sqlx makes another, empty
+/// one when the connection comes back to the pool, for which no request waits unless all
+/// connections are taken.
 ///
 /// **Time limits.** sqlx has none for a statement that was sent: where the server's
 /// machine is lost, a call waits until the operating system gives the connection
