@@ -11,10 +11,16 @@ use crate::seats;
 use crate::session::{BoxFuture, Driven, Driver, Inner, Job, World};
 use crate::store::Backend;
 use crate::time::Timestamp;
+use crate::turns::Turn;
 
 impl<T: SessionData, S: Backend> Shared<T, S> {
     /// Awaits the store, for a machine that does not. It is the caller's turn.
-    pub(crate) async fn run(&self, inner: &Inner<T>, job: Job) -> Result<Driven, Error> {
+    pub(crate) async fn run(
+        &self,
+        inner: &Inner<T>,
+        job: Job,
+        turn: &mut Turn,
+    ) -> Result<Driven, Error> {
         let mut step = {
             let mut machine = inner.machine();
             match job {
@@ -33,7 +39,8 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                 Ok(Step::Done) => return Ok(Driven::Done),
                 Ok(Step::Again) => return Ok(Driven::Again),
                 Ok(Step::Call(call)) => {
-                    let answer = self.store.perform(&call, &inner.slot, self.surroundings()).await;
+                    let asked = self.store.perform(&call, &inner.slot, self.surroundings());
+                    let answer = self.turns.ask(turn, &call, asked).await;
                     let cx = self.context(job, inner, self.clock.now());
                     let mut machine = inner.machine();
                     let step = machine.answer(answer, &cx);
@@ -51,7 +58,7 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                         step: self.step(now),
                     };
                     // In a box: it is rare, and all other requests would carry its size.
-                    let seated = Box::pin(self.store.seat(&seating, world)).await;
+                    let seated = turn.during(Box::pin(self.store.seat(&seating, world))).await;
                     inner.machine().seated(seated)
                 }
                 Err(error) => {
@@ -129,8 +136,13 @@ const fn mix(mut x: u64) -> u64 {
 }
 
 impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
-    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
-        Box::pin(self.run(inner, job))
+    fn drive<'a>(
+        &'a self,
+        inner: &'a Inner<T>,
+        job: Job,
+        turn: &'a mut Turn,
+    ) -> BoxFuture<'a, Result<Driven, Error>> {
+        Box::pin(self.run(inner, job, turn))
     }
 
     fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>> {

@@ -11,6 +11,7 @@ use crate::error::{Error, Rejection};
 use crate::layer::Shared;
 use crate::session::{Inner, Job, PendingSession, Session};
 use crate::store::Backend;
+use crate::turns::Turn;
 
 /// One request and its response, as far as the session goes.
 ///
@@ -95,7 +96,7 @@ impl<T: SessionData, S: Backend> Exchange<T, S> {
 
     async fn finish_later(self) -> Outcome {
         let _turn = self.inner.turn.lock().await;
-        let error = self.shared.run(&self.inner, Job::Finish).await.err();
+        let error = self.shared.run(&self.inner, Job::Finish, &mut Turn::None).await.err();
         Outcome { effects: self.inner.machine().take_effects(), error }
     }
 }

@@ -19,6 +19,7 @@ use crate::request::{RequestHead, navigates};
 use crate::session::Inner;
 use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
+use crate::turns::Turns;
 
 mod settings;
 
@@ -57,6 +58,7 @@ pub(crate) struct Shared<T, S> {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) steps: Arc<AtomicU64>,
+    pub(crate) turns: Arc<Turns>,
     data: PhantomData<fn() -> T>,
 }
 
@@ -85,6 +87,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
                 entropy: Arc::new(SystemEntropy),
                 observer: Arc::new(()),
                 steps: Arc::new(AtomicU64::new(0)),
+                turns: Arc::default(),
                 data: PhantomData,
             }),
         }
@@ -210,6 +213,7 @@ impl<T, S> Clone for Shared<T, S> {
             entropy: Arc::clone(&self.entropy),
             observer: Arc::clone(&self.observer),
             steps: Arc::clone(&self.steps),
+            turns: Arc::clone(&self.turns),
             data: PhantomData,
         }
     }

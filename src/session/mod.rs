@@ -13,6 +13,7 @@ use crate::id::SessionKey;
 use crate::lifecycle::{Proof, Rotate, Standing};
 use crate::lifetime::Lifetime;
 use crate::time::Timestamp;
+use crate::turns::Turn;
 use crate::verdict::{EndReason, Verdict};
 
 mod inner;
@@ -70,7 +71,7 @@ impl<T: SessionData> PendingSession<T> {
     pub async fn load(&self) -> Result<Session<T>, Error> {
         if !self.0.driver.load_now(&self.0) {
             let _turn = self.0.turn.lock().await;
-            self.0.driver.drive(&self.0, Job::Load).await?;
+            self.0.driver.drive(&self.0, Job::Load, &mut Turn::None).await?;
         }
         Ok(Session(Arc::clone(&self.0)))
     }
@@ -151,17 +152,18 @@ impl<T: SessionData> Session<T> {
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         // Held throughout, lest two clones of this session both start from one copy.
         let _turn = self.0.turn.lock().await;
-        let mut first = true;
+        let (mut first, mut among_requests) = (true, Turn::None);
         loop {
             let copy = self.0.machine().copy()?;
             let Some(mut data) = copy else {
-                self.0.driver.drive(&self.0, Job::Commit).await?;
+                self.0.driver.drive(&self.0, Job::Commit, &mut among_requests).await?;
                 continue;
             };
             // On a copy and without the lock, so that a panic tears nothing apart.
             let result = f(&mut data);
             self.0.machine().stage(data);
-            match self.0.driver.drive(&self.0, Job::Attempt { first }).await? {
+            let attempt = Job::Attempt { first };
+            match self.0.driver.drive(&self.0, attempt, &mut among_requests).await? {
                 Driven::Done => return Ok(result),
                 Driven::Again => first = false,
             }
@@ -261,7 +263,7 @@ impl<T: SessionData> Session<T> {
     /// [no consent](Error::NoConsent) to store any. What was stored before stays.
     pub async fn commit(&self) -> Result<(), Error> {
         let _turn = self.0.turn.lock().await;
-        self.0.driver.drive(&self.0, Job::Commit).await.map(drop)
+        self.0.driver.drive(&self.0, Job::Commit, &mut Turn::None).await.map(drop)
     }
 
     /// Asks the store whether this session lives now, and returns the verdict.
