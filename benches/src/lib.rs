@@ -6,5 +6,6 @@
 pub mod alloc;
 pub mod app;
 pub mod axum;
+pub mod results;
 pub mod stopwatch;
 pub mod workload;
