@@ -128,6 +128,10 @@ impl<T: SessionData> Session<T> {
     /// the store is asked whether what it saw is still so. It must have no
     /// side effects. When this returns `Ok`, the change is in the store, once.
     ///
+    /// Of many requests that do so at the same time in one process each costs two writes: one that
+    /// is refused, after which they take turns, and one that is not. Between processes there are no
+    /// turns: one gets through, and one of each other process tries again.
+    ///
     /// ```
     /// # use typed_session::{Error, Session, SessionData};
     /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
