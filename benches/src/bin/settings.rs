@@ -29,8 +29,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use typed_session::store::{Backend, Cached, DynStore, MemoryStore, TimeLimit};
 use typed_session::{
-    ClientPolicy, Encoding, IdForm, KeyRing, Lifetime, OnLimit, Rotation, Session,
-    SessionLayer, Stateless, SystemEntropy, TracingObserver, Unsealed,
+    ClientPolicy, Encoding, IdForm, KeyRing, Lifetime, OnLimit, Rotation, Session, SessionLayer,
+    Stateless, SystemEntropy, TracingObserver, Unsealed,
 };
 use typed_session_benches::results::{self, Shown, Table};
 use typed_session_benches::workload::{Profile, Workload};
@@ -59,10 +59,7 @@ const SETTINGS: &[Setting] = &[
         make: || app(memory().encoding(Encoding::MessagePack)),
     },
     Setting { name: "`sign_ids`", make: || app(memory().sign_ids(keys())) },
-    Setting {
-        name: "`id_form(private)`",
-        make: || app(memory().id_form(IdForm::private(keys()))),
-    },
+    Setting { name: "`id_form(private)`", make: || app(memory().id_form(IdForm::private(keys()))) },
     Setting { name: "`seal_data`", make: || app(memory().seal_data(Unsealed::Refuse)) },
     Setting {
         name: "`stateless`",
@@ -76,14 +73,8 @@ const SETTINGS: &[Setting] = &[
             app(memory().lifetime(lifetime.persistent()))
         },
     },
-    Setting {
-        name: "`max_sessions`",
-        make: || app(memory().max_sessions(5, OnLimit::EndOldest)),
-    },
-    Setting {
-        name: "`client_info`",
-        make: || app(memory().client_info(ClientPolicy::default())),
-    },
+    Setting { name: "`max_sessions`", make: || app(memory().max_sessions(5, OnLimit::EndOldest)) },
+    Setting { name: "`client_info`", make: || app(memory().client_info(ClientPolicy::default())) },
     Setting {
         name: "`TracingObserver`, nobody subscribes",
         make: || app(memory().observer(TracingObserver)),
@@ -198,8 +189,8 @@ fn table(rounds: usize) {
                 .collect();
             times.sort_by(f64::total_cmp);
             let [low, median, high] = [1, 2, 3].map(|quarter| times[times.len() * quarter / 4]);
-            let allocations = cost[0].allocations
-                - if of_default { 0.0 } else { costs[0][0].allocations };
+            let allocations =
+                cost[0].allocations - if of_default { 0.0 } else { costs[0][0].allocations };
             row.push(if of_default {
                 format!("{median:.0} / {allocations:.1}")
             } else {
