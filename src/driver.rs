@@ -16,6 +16,7 @@ use crate::seats;
 use crate::session::{BoxFuture, Driven, Driver, Inner, Job, Visit, World};
 use crate::store::Backend;
 use crate::time::Timestamp;
+use crate::turns::Turn;
 
 /// The way to a request's machine, for a moment at a time.
 pub(crate) trait Reach<T> {
@@ -61,6 +62,7 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
         visit: &Visit,
         job: Job,
         mut now: Timestamp,
+        turn: &mut Turn,
     ) -> Result<Driven, Error> {
         let mut step = {
             let cx = self.context(job, visit, now);
@@ -77,10 +79,15 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                 Ok(Step::Done) => return Ok(Driven::Done),
                 Ok(Step::Again) => return Ok(Driven::Again),
                 Ok(Step::Call(call)) => {
-                    let answer = self.store.perform(&call, &visit.slot, self.surroundings()).await;
-                    if !S::AT_ONCE {
+                    let asked = self.store.perform(&call, &visit.slot, self.surroundings());
+                    let answer = if S::AT_ONCE {
+                        // Nor is there anybody to wait for, and to try again costs little.
+                        asked.await
+                    } else {
+                        let answer = self.turns.ask(turn, &call, asked).await;
                         now = self.clock.now();
-                    }
+                        answer
+                    };
                     let cx = self.context(job, visit, now);
                     let mut machine = reach.machine();
                     let step = machine.as_mut().answer(answer, &cx);
@@ -98,7 +105,7 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
                         step: step_of(now),
                     };
                     // In a box: it is rare, and all other requests would carry its size.
-                    let seated = Box::pin(self.store.seat(&seating, world)).await;
+                    let seated = turn.during(Box::pin(self.store.seat(&seating, world))).await;
                     reach.machine().as_mut().seated(seated)
                 }
                 Err(error) => {
@@ -128,7 +135,8 @@ impl<T: SessionData, S: Backend> Shared<T, S> {
         if !S::AT_ONCE {
             return None;
         }
-        let run = pin!(self.run(machine, visit, job, now));
+        let mut turn = Turn::None;
+        let run = pin!(self.run(machine, visit, job, now, &mut turn));
         match run.poll(&mut std::task::Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => Some(result),
             Poll::Pending => None,
@@ -208,8 +216,13 @@ const fn mix(mut x: u64) -> u64 {
 }
 
 impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
-    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>> {
-        Box::pin(self.run(inner, &inner.visit, job, self.clock.now()))
+    fn drive<'a>(
+        &'a self,
+        inner: &'a Inner<T>,
+        job: Job,
+        turn: &'a mut Turn,
+    ) -> BoxFuture<'a, Result<Driven, Error>> {
+        Box::pin(self.run(inner, &inner.visit, job, self.clock.now(), turn))
     }
 
     fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>> {
@@ -259,7 +272,8 @@ impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
     fn finish(self: Arc<Self>, inner: Arc<Inner<T>>) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let _turn = inner.turn.lock().await;
-            let error = self.run(&*inner, &inner.visit, Job::Finish, self.clock.now()).await.err();
+            let (now, turn) = (self.clock.now(), &mut Turn::None);
+            let error = self.run(&*inner, &inner.visit, Job::Finish, now, turn).await.err();
             Outcome { effects: inner.machine().take_effects(), error }
         })
     }

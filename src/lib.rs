@@ -323,6 +323,7 @@ mod subject;
 mod sweep;
 mod time;
 mod transport;
+mod turns;
 mod verdict;
 mod watch;
 

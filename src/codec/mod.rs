@@ -85,8 +85,7 @@ impl Encoding {
         }
         let (some, others) = differing(a, b);
         some.is_empty()
-            || (sums(some) == sums(others)
-                && self.tree(a).is_some_and(|a| Some(a) == self.tree(b)))
+            || (sums(some) == sums(others) && self.tree(a).is_some_and(|a| Some(a) == self.tree(b)))
     }
 }
 

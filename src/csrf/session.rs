@@ -5,6 +5,7 @@ use crate::data::SessionData;
 use crate::error::{Error, Rejection};
 use crate::event::Event;
 use crate::session::{Job, Session};
+use crate::turns::Turn;
 
 impl<T: SessionData> Session<T> {
     /// Returns a new token for the forms of this session, and creates the session at the commit if
@@ -25,7 +26,7 @@ impl<T: SessionData> Session<T> {
     pub async fn csrf_token(&self) -> Result<Token, Error> {
         let _turn = self.0.turn.lock().await;
         if self.0.machine().changes_id() {
-            self.0.driver().drive(&self.0, Job::Commit).await?;
+            self.0.driver().drive(&self.0, Job::Commit, &mut Turn::None).await?;
         }
         Ok(self.0.machine().csrf_token(self.0.driver().world().entropy)?)
     }

@@ -18,6 +18,7 @@ use crate::request::{RequestHead, navigates};
 use crate::session::{Inner, Visit};
 use crate::store::{Backend, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
+use crate::turns::Turns;
 
 mod settings;
 
@@ -56,6 +57,7 @@ pub(crate) struct Shared<T, S> {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) default: DefaultData,
+    pub(crate) turns: Arc<Turns>,
     data: PhantomData<fn() -> T>,
 }
 
@@ -84,6 +86,7 @@ impl<T: SessionData, S: Backend> SessionLayer<T, S> {
                 entropy: Arc::new(SystemEntropy),
                 observer: Arc::new(()),
                 default: DefaultData::default(),
+                turns: Arc::default(),
                 data: PhantomData,
             }),
         }
@@ -213,6 +216,7 @@ impl<T, S> Clone for Shared<T, S> {
             entropy: Arc::clone(&self.entropy),
             observer: Arc::clone(&self.observer),
             default: DefaultData::default(),
+            turns: Arc::clone(&self.turns),
             data: PhantomData,
         }
     }

@@ -202,6 +202,32 @@ pub(crate) enum Answer {
 }
 
 impl Call {
+    /// The key and the revision that is expected there, if it is a compare-and-swap.
+    pub(crate) fn swap(&self) -> Option<(&SessionKey, Revision)> {
+        match self {
+            Self::Replace { held, expected } => Some((&held.key, *expected)),
+            Self::ReplaceByTombstone { key, expected, .. } => Some((key, *expected)),
+            Self::Recall { .. }
+            | Self::Load { .. }
+            | Self::Insert { .. }
+            | Self::Touch { .. }
+            | Self::End { .. } => None,
+        }
+    }
+
+    /// What a compare-and-swap writes.
+    pub(crate) fn written(&self) -> Option<&Record> {
+        match self {
+            Self::Replace { held, .. } => Some(&held.record),
+            Self::ReplaceByTombstone { tombstone, .. } => Some(tombstone),
+            Self::Recall { .. }
+            | Self::Load { .. }
+            | Self::Insert { .. }
+            | Self::Touch { .. }
+            | Self::End { .. } => None,
+        }
+    }
+
     pub(crate) async fn perform<S: store::Store>(&self, store: &S) -> store::Result<Answer> {
         Ok(match self {
             Self::Recall { key } => Answer::Recalled(store.recall(key).await?),

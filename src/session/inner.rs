@@ -15,6 +15,7 @@ use crate::exchange::Outcome;
 use crate::lifecycle::{Machine, Policy, Standing};
 use crate::sealed::Slot;
 use crate::time::{Clock, Timestamp};
+use crate::turns::Turn;
 
 pub(crate) struct Inner<T> {
     machine: Mutex<Machine<T>>,
@@ -44,8 +45,14 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The layer, as a session sees it: without its store's type.
 pub(crate) trait Driver<T>: Send + Sync {
-    /// Does the job. It is the caller's [`turn`](Inner::turn).
-    fn drive<'a>(&'a self, inner: &'a Inner<T>, job: Job) -> BoxFuture<'a, Result<Driven, Error>>;
+    /// Does the job. It is the caller's [`turn`](Inner::turn) among the handles of this request;
+    /// `turn` is this request's among those of other requests.
+    fn drive<'a>(
+        &'a self,
+        inner: &'a Inner<T>,
+        job: Job,
+        turn: &'a mut Turn,
+    ) -> BoxFuture<'a, Result<Driven, Error>>;
 
     /// Judges the session by what the store has now. It is the caller's turn.
     fn check<'a>(&'a self, inner: &'a Inner<T>) -> BoxFuture<'a, Result<Standing, Error>>;
@@ -54,8 +61,11 @@ pub(crate) trait Driver<T>: Send + Sync {
     fn world(&self) -> World<'_>;
 
     /// Loads the session, if that needs no wait.
-    fn load_at_once(&self, machine: &mut Machine<T>, visit: &Visit)
-    -> Option<Result<Driven, Error>>;
+    fn load_at_once(
+        &self,
+        machine: &mut Machine<T>,
+        visit: &Visit,
+    ) -> Option<Result<Driven, Error>>;
 
     /// Finishes the request, if that needs no wait. It is the caller's turn.
     fn finish_at_once(&self, machine: &mut Machine<T>, visit: &Visit) -> Option<Outcome>;

@@ -13,6 +13,7 @@ use crate::id::SessionKey;
 use crate::lifecycle::{Proof, Rotate, Standing};
 use crate::lifetime::Lifetime;
 use crate::time::Timestamp;
+use crate::turns::Turn;
 use crate::verdict::{EndReason, Verdict};
 
 mod inner;
@@ -77,7 +78,7 @@ impl<T: SessionData> PendingSession<T> {
             Ok(loaded) => loaded,
             Err(Self(inner)) => {
                 let turn = inner.turn.lock().await;
-                inner.driver().drive(&inner, Job::Load).await?;
+                inner.driver().drive(&inner, Job::Load, &mut Turn::None).await?;
                 drop(turn);
                 Ok(Session(inner))
             }
@@ -146,6 +147,10 @@ impl<T: SessionData> Session<T> {
     /// the store is asked whether what it saw is still so. It must have no
     /// side effects. When this returns `Ok`, the change is in the store, once.
     ///
+    /// Of many requests that do so at the same time in one process each costs two writes: one that
+    /// is refused, after which they take turns, and one that is not. Between processes there are no
+    /// turns: one gets through, and one of each other process tries again.
+    ///
     /// ```
     /// # use typed_session::{Error, Session, SessionData};
     /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -170,17 +175,18 @@ impl<T: SessionData> Session<T> {
     pub async fn transact<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         // Held throughout, lest two clones of this session both start from one copy.
         let _turn = self.0.turn.lock().await;
-        let mut first = true;
+        let (mut first, mut among_requests) = (true, Turn::None);
         loop {
             let copy = self.0.machine().copy()?;
             let Some(mut data) = copy else {
-                self.0.driver().drive(&self.0, Job::Commit).await?;
+                self.0.driver().drive(&self.0, Job::Commit, &mut among_requests).await?;
                 continue;
             };
             // On a copy and without the lock, so that a panic tears nothing apart.
             let result = f(&mut data);
             self.0.machine().stage(data);
-            match self.0.driver().drive(&self.0, Job::Attempt { first }).await? {
+            let attempt = Job::Attempt { first };
+            match self.0.driver().drive(&self.0, attempt, &mut among_requests).await? {
                 Driven::Done => return Ok(result),
                 Driven::Again => first = false,
             }
@@ -280,7 +286,7 @@ impl<T: SessionData> Session<T> {
     /// [no consent](Error::NoConsent) to store any. What was stored before stays.
     pub async fn commit(&self) -> Result<(), Error> {
         let _turn = self.0.turn.lock().await;
-        self.0.driver().drive(&self.0, Job::Commit).await.map(drop)
+        self.0.driver().drive(&self.0, Job::Commit, &mut Turn::None).await.map(drop)
     }
 
     /// Asks the store whether this session lives now, and returns the verdict.

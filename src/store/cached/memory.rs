@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,16 +65,15 @@ pub(super) type Landed = Result<Option<Arc<Entry>>, Arc<Error>>;
 /// A write ends when its future does, also if that is dropped or fails. What the
 /// engine does of it after that is to this process what another machine does.
 pub(super) struct Memory {
-    records: Cache<SessionKey, Arc<Entry>, Bytes, RandomState>,
+    records: Cache<SessionKey, Arc<Entry>, Bytes, OfHashes>,
     stripes: Box<[Mutex<Stripe>]>,
 }
 
-#[derive(Default)]
 struct Stripe {
     /// The last ticket that was given out. None is given out twice.
     ticket: u64,
     /// The keys of which something is under way, and no others.
-    busy: HashMap<SessionKey, Busy>,
+    busy: HashMap<SessionKey, Busy, OfHashes>,
 }
 
 #[derive(Default)]
@@ -133,14 +133,12 @@ impl Memory {
             .weight_capacity(capacity)
             .build()
             .expect("both capacities are set");
+        let hasher = OfHashes::new();
+        let lifecycle = DefaultLifecycle::default();
+        let stripe = || Mutex::new(Stripe { ticket: 0, busy: HashMap::with_hasher(hasher) });
         Self {
-            records: Cache::with_options(
-                options,
-                Bytes,
-                RandomState::new(),
-                DefaultLifecycle::default(),
-            ),
-            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            records: Cache::with_options(options, Bytes, hasher, lifecycle),
+            stripes: (0..STRIPES).map(|_| stripe()).collect(),
         }
     }
 
@@ -329,5 +327,70 @@ struct Bytes;
 impl Weighter<SessionKey, Arc<Entry>> for Bytes {
     fn weight(&self, _: &SessionKey, entry: &Arc<Entry>) -> u64 {
         OVERHEAD + entry.record.body.len() as u64
+    }
+}
+
+/// Hashes keys, which are hashes: half of one, under two secrets.
+///
+/// Who wishes for keys that fall together must find ids whose keys are alike in 128 bits, or know
+/// the secrets.
+#[derive(Clone, Copy)]
+struct OfHashes([u64; 2]);
+
+impl OfHashes {
+    fn new() -> Self {
+        let random = RandomState::new();
+        Self([random.hash_one(0), random.hash_one(1)])
+    }
+}
+
+impl BuildHasher for OfHashes {
+    type Hasher = OfHash;
+
+    fn build_hasher(&self) -> OfHash {
+        OfHash { secrets: self.0, hash: 0 }
+    }
+}
+
+struct OfHash {
+    secrets: [u64; 2],
+    hash: u64,
+}
+
+impl Hasher for OfHash {
+    fn write(&mut self, bytes: &[u8]) {
+        let half = |at: usize| bytes.get(at..at + 8).and_then(|half| half.try_into().ok());
+        let [a, b] = [half(0), half(8)].map(|half| u64::from_le_bytes(half.unwrap_or_default()));
+        let product = u128::from(a ^ self.secrets[0]) * u128::from(b ^ self.secrets[1]);
+        self.hash ^= (product >> 64) as u64 ^ product as u64;
+    }
+
+    /// The length of the bytes, which is the same for all.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_hashed_by_their_first_half_and_by_secrets() {
+        let key = |change: usize| {
+            let mut bytes = [7; 32];
+            bytes[change] = 8;
+            SessionKey::from_bytes(bytes)
+        };
+        let (ours, theirs) = (OfHashes::new(), OfHashes::new());
+        let mut hashes: Vec<u64> = (0..16).map(|at| ours.hash_one(key(at))).collect();
+        hashes.push(theirs.hash_one(key(0)));
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
+        assert_eq!(ours.hash_one(key(16)), ours.hash_one(key(31)));
     }
 }

@@ -137,6 +137,54 @@ fn a_request_that_reads_costs_nothing_and_one_that_writes_the_write() {
     assert_eq!(world.visit(&world.a, Session::end).calls, [Verb::Replace]);
 }
 
+/// What the six requests of the budget ask the store behind the cache, and what they ask it
+/// without one.
+#[test]
+fn each_request_costs_its_write_and_nothing_else_within_the_window() {
+    let world = World::new();
+    let nothing = |sessions: &Layer, cookie: Option<&str>| {
+        let outcome = run(sessions.open(cookie.map(str::as_bytes)).finish());
+        assert!(outcome.error.is_none());
+        assert_eq!(outcome.effects.set_cookie(), None);
+    };
+    let alone = |cookie: Option<&str>| {
+        world.a.spied.take();
+        nothing(&world.a.sessions, cookie);
+        world.a.spied.take()
+    };
+    for _ in 0..10 {
+        assert_eq!(alone(None), [], "W0");
+        // W4 makes a session, of a user, and each of the others finds one.
+        let created = world.a.ask(None, log_in);
+        assert_eq!(created.calls, [Verb::Insert], "W4");
+        let line = created.outcome.effects.set_cookie().unwrap();
+        let cookie = line.split(';').next();
+        assert_eq!(alone(cookie), [], "W1");
+        assert_eq!(world.a.ask(cookie, |_| ()).calls, [], "W2");
+        for _ in 0..3 {
+            assert_eq!(world.a.ask(cookie, count).calls, [Verb::Replace], "W3");
+        }
+        let visitor = world.a.ask(None, count);
+        let line = visitor.outcome.effects.set_cookie().unwrap();
+        let old = line.split(';').next();
+        let login = world.a.ask(old, log_in);
+        assert_eq!(login.calls, [Verb::Replace], "W5");
+        let line = login.outcome.effects.set_cookie().unwrap();
+        assert_eq!(
+            world.a.ask(line.split(';').next(), |_| ()).calls,
+            [],
+            "and what it made is known"
+        );
+
+        // After the window each costs what it costs without a cache, and the first reads for all.
+        world.clock.advance(MAX_AGE);
+        assert_eq!(world.a.ask(cookie, |_| ()).calls, [Verb::Load]);
+        assert_eq!(world.a.ask(cookie, |_| ()).calls, []);
+        world.clock.advance(MAX_AGE);
+        assert_eq!(world.a.ask(cookie, count).calls, [Verb::Load, Verb::Replace]);
+    }
+}
+
 #[test]
 fn what_is_dead_costs_one_load_as_without_a_cache() {
     let world = World::new();
