@@ -120,9 +120,9 @@ fn a_long_header_is_read_as_a_plain_reader_reads_it() {
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) as usize % bound
     };
-    for _ in 0..3000 {
+    for _ in 0..800 {
         let mut header = String::new();
-        let (size, filling) = (below(6000), below(40) + 2);
+        let (size, filling) = (below(5000), below(40) + 2);
         while header.len() < size {
             match below(filling) {
                 0 => header.push_str(&["x", " ", "i", ";", "id"][below(5)].repeat(below(1500))),
@@ -138,7 +138,7 @@ fn a_long_header_is_read_as_a_plain_reader_reads_it() {
         }
         headers += 1;
     }
-    assert!(found > 10 * headers, "{found} values in {headers} headers");
+    assert!(found > 3 * headers, "{found} values in {headers} headers");
 }
 
 /// The rules of [`cookie::values`] in their own order: each `;` ends a pair, the first `=` a name.

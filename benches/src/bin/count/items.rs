@@ -164,6 +164,9 @@ fn sealed() -> Vec<Item> {
     let stateless = SessionLayer::<Profile, _>::stateless(KeyRing::from_text(KEY).unwrap());
     let whole = new_cookie(&stateless);
     vec![
+        // For the ratios.
+        request(Workload::Write, on_axum::FLOOR),
+        request(Workload::Write, on_axum::BY_HAND),
         opening("with `sealed`, no cookie", &ours, None),
         opening("a private id", &ours, Some(new_cookie(&ours))),
         opening(

@@ -89,7 +89,6 @@ impl Record {
             );
             match (yardstick(now), yardstick(&self.counts)) {
                 (Some(now), Some(then)) => (now / then, RATIO_MAY_GROW),
-                // A build that counts no requests has nothing to compare with.
                 (None, _) => return Err(format!("this build does not count `{YARDSTICK}`")),
                 (_, None) => return Err(format!("the record does not have `{YARDSTICK}`")),
             }
@@ -110,7 +109,7 @@ impl Record {
         if grown.is_empty() {
             let checked = now.keys().filter(|name| is_ours(name)).count();
             println!(
-                "figure: {checked} counts of instructions, none grown by more than {may_grow} %"
+                "figure: {checked} counts in instructions, none grown by more than {may_grow} %"
             );
             Ok(())
         } else {
