@@ -61,7 +61,6 @@ const MAX_DEAD: usize = 8;
 
 /// A body, read; `data` of a live one is the rest of the bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once")]
 pub(crate) enum Envelope {
     Tombstone(Tombstone),
     Live(Live),

@@ -30,7 +30,7 @@ mod sorted;
 /// | limit | default | why |
 /// | --- | --- | --- |
 /// | [`byte_limit`](Self::byte_limit) | 1 GiB | some three million sessions of 200 bytes: more than a busy site has, and less than makes an end of the process |
-/// | [`with_capacity_limit`](Self::with_capacity_limit) | none | the bytes are the limit |
+/// | [`with_capacity_limit`](Self::with_capacity_limit) | 2<sup>30</sup> | the bytes are the limit |
 ///
 /// Whoever may write into a session without logging in can fill a store, one request a session. In
 /// a store that is full no session is created, nor does one grow: `insert` and `replace` are
@@ -83,6 +83,10 @@ const SHARD_BITS: u32 = 6;
 /// takes 0.2 µs, and 1 µs in a store of ten million.
 const PIECE: usize = 128;
 
+/// Half of what the shards have numbers for. Keys are hashes, so no shard is filled long before the
+/// others.
+const MOST_RECORDS: usize = 1 << 30;
+
 const BYTE_LIMIT: usize = 1024 * 1024 * 1024;
 
 impl MemoryStore {
@@ -98,7 +102,7 @@ impl MemoryStore {
         Self {
             shards: std::array::from_fn(|_| Apart::default()),
             counts: Apart::default(),
-            limit: records,
+            limit: records.min(MOST_RECORDS),
             byte_limit: BYTE_LIMIT,
             clock: None,
         }

@@ -329,7 +329,7 @@ impl Slot {
     /// # Panics
     ///
     /// At 2^25 rows of one length in one of 64 shards, which take more than 2 GiB there and
-    /// 128 GiB in all.
+    /// 128 GiB in all: twice what the store takes.
     fn new(slab: usize, row: usize) -> Self {
         const { assert!((LONGEST - HEAD) / STEP + 2 <= 1 << SLAB_BITS) };
         assert!(

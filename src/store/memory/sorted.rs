@@ -59,7 +59,7 @@ impl<T: Entry> Sorted<T> {
         let order = entry.order();
         let Some((mut piece, mut at)) = self.place(order) else {
             push(&mut self.firsts, 0);
-            push(&mut self.pieces, one(entry));
+            push(&mut self.pieces, vec![entry]);
             return;
         };
         if self.pieces[piece].len() == PIECE {
@@ -69,7 +69,7 @@ impl<T: Entry> Sorted<T> {
                 make_room(&mut self.pieces);
                 make_room(&mut self.firsts);
                 self.firsts.push(order);
-                self.pieces.push(one(entry));
+                self.pieces.push(vec![entry]);
                 return;
             } else {
                 let next = self.pieces[piece].split_off(PIECE / 2);
@@ -205,12 +205,6 @@ fn before(len: usize, is_before: impl Fn(usize) -> bool, expected: f64) -> usize
         }
     }
     low
-}
-
-fn one<T>(entry: T) -> Vec<T> {
-    let mut piece = Vec::with_capacity(1);
-    piece.push(entry);
-    piece
 }
 
 fn push<T>(all: &mut Vec<T>, one: T) {
