@@ -23,10 +23,19 @@ pub mod svg;
 pub mod tower;
 pub mod workload;
 
-/// Returns everybody who can be compared in this build.
+/// Returns everybody who can be compared in this build; each framework's floor comes first.
 pub fn contestants() -> Vec<app::Contestant> {
-    let all = axum::CONTESTANTS.into_iter();
+    let mut all = Vec::from(axum::CONTESTANTS);
     #[cfg(feature = "peers")]
-    let all = all.chain(axum::PEERS);
-    all.collect()
+    all.extend(axum::PEERS);
+    #[cfg(feature = "frameworks")]
+    {
+        all.extend([tower::FLOOR, tower::BY_HAND, tower::LIBRARY]);
+        all.extend([actix_web::FLOOR, actix_web::EMPTY, actix_web::LIBRARY]);
+        all.extend([poem::FLOOR, poem::EMPTY, poem::LIBRARY]);
+        all.extend([salvo::FLOOR, salvo::EMPTY, salvo::LIBRARY]);
+    }
+    #[cfg(feature = "peers")]
+    all.extend([actix_web::PEER, actix_web::COOKIE_PEER, poem::PEER, salvo::PEER]);
+    all
 }

@@ -36,7 +36,9 @@ const TRIES: usize = 20;
 /// Sessions of each worker.
 const SESSIONS: usize = 1000;
 
-const CONTESTANTS: [(&str, fn() -> Router); 3] =
+type Make = fn() -> Router;
+
+const CONTESTANTS: [(&str, Make); 3] =
     [("floor", axum::floor), ("by hand", axum::by_hand), ("library", axum::library)];
 
 /// Whose sessions the requests are for.
