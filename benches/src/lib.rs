@@ -25,6 +25,7 @@ pub mod workload;
 
 /// Returns everybody who can be compared in this build; each framework's floor comes first.
 pub fn contestants() -> Vec<app::Contestant> {
+    #[cfg_attr(not(feature = "frameworks"), expect(unused_mut, reason = "nobody is added"))]
     let mut all = Vec::from(axum::CONTESTANTS);
     #[cfg(feature = "peers")]
     all.extend(axum::PEERS);
