@@ -199,7 +199,7 @@ impl Slab {
                 number
             }
         };
-        let more = self.used / 32 + 1;
+        let more = self.used / 32 + 2;
         self.used += 1;
         let chunk = &mut self.chunks[number];
         let row = chunk.take(self.length, more);
