@@ -4,6 +4,7 @@
 //! cargo run --release --manifest-path benches/Cargo.toml --bin count       the tables
 //! ... --bin count -- --check                     fails where a count has grown
 //! ... --bin count -- --record                    writes benches/instructions.txt anew
+//! ... --bin count -- --save                      for the pages, see `results`
 //! ... --bin count -- W3 library --by-function    what the instructions are spent on
 //! ```
 //!
@@ -31,6 +32,7 @@ use self::record::Record;
 mod callgrind;
 mod items;
 mod record;
+mod shown;
 
 /// Instructions, by the name of what is done once.
 type Counts = BTreeMap<String, f64>;
@@ -51,8 +53,12 @@ fn main() -> ExitCode {
             tables(&counts);
             Record::of(counts).write()
         }),
+        ["--save"] => count().and_then(|counts| {
+            tables(&counts);
+            shown::save(counts)
+        }),
         [name @ .., "--by-function"] => by_function(&name.join(" ")),
-        _ => Err("usage: [--check | --record | NAME --by-function]".to_owned()),
+        _ => Err("usage: [--check | --record | --save | NAME --by-function]".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
