@@ -6,7 +6,8 @@
 //! leaves the record that it has written for the next. Where nobody is refused, nobody waits.
 //!
 //! It is good for the number of calls and for nothing else: what is true decides the store's
-//! compare-and-swap, on this machine and between machines.
+//! compare-and-swap, on this machine and between machines. A record that was left is something to
+//! try on, and no proof of what is stored.
 //!
 //! Invariant: whoever waits, waits for a task that is being polled, or for the engine's word to
 //! one, and never for a task that is not polled. A handler may hold a future and not poll it for
@@ -103,7 +104,7 @@ impl Turns {
                 Box::pin(self.take(turn, key, expected)).await
             }
         } {
-            return Ok(Answer::Replaced(Replaced::Conflict(Some(newest))));
+            return Ok(Answer::Left(newest));
         }
         let answer = turn.during(asked).await;
         match (&answer, &turn) {

@@ -150,6 +150,60 @@ fn who_waits_for_the_engine_is_called_when_the_one_before_is_dropped_or_done() {
     }
 }
 
+/// What was left by the one before is of a moment ago, and meanwhile another process may have
+/// written the session, or ended it.
+#[test]
+fn what_was_left_by_the_one_before_is_not_taken_for_what_is_stored() {
+    // A commit whose value was written meanwhile, and overwritten then, is merged as ever.
+    for (is_ended, transacts) in [(true, true), (true, false), (false, true)] {
+        let gate = Gate::default();
+        let (sessions, _, cookie) = watched(gate.clone());
+        let elsewhere = SessionLayer::<Shop, _>::new(Arc::clone(&gate.rows));
+        let open = || run(sessions.open([cookie.as_bytes()]).session()).unwrap();
+        let (first, one, other, last) = (open(), open(), open(), open());
+        run(first.transact(|shop| shop.visits += 1)).unwrap();
+        gate.close();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut one = Box::pin(one.transact(|shop| shop.visits += 1));
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        gate.let_one_pass();
+        // Refused, and its second try is at the engine.
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        let mut other = Box::pin(other.transact(|shop| shop.note = "other".into()));
+        assert!(other.as_mut().poll(&mut context).is_pending());
+        gate.let_one_pass();
+        assert!(one.as_mut().poll(&mut context).is_ready());
+        // On its way to the engine, with what that one has left.
+        assert!(other.as_mut().poll(&mut context).is_pending());
+        let outcome = run(async {
+            let exchange = elsewhere.open([cookie.as_bytes()]);
+            let session = exchange.session().await.unwrap();
+            if is_ended { session.end() } else { session.update(|shop| shop.visits = 7) }
+            exchange.finish().await
+        });
+        assert!(outcome.error.is_none());
+        let mut last = Box::pin(async {
+            if transacts {
+                return last.transact(|shop| shop.visits = 2).await;
+            }
+            last.update(|shop| shop.visits = 2);
+            last.commit().await
+        });
+        assert!(last.as_mut().poll(&mut context).is_pending());
+        drop(other);
+        gate.open();
+        // By what was left, what it would write is there already.
+        let outcome = run(last);
+        if is_ended {
+            let lost = matches!(outcome, Err(Error::Lost(Verdict::Ended(EndReason::Logout))));
+            assert!(lost, "{outcome:?}");
+        } else {
+            outcome.unwrap();
+            assert_eq!(visits(&elsewhere, &cookie), 2);
+        }
+    }
+}
+
 #[test]
 fn a_logout_comes_among_those_who_take_turns_and_ends_them() {
     let (sessions, spied, cookie) = watched(slow());
