@@ -194,6 +194,11 @@ impl<T: SessionData> Machine<T> {
         matches!(self.stage, Stage::Loaded(_))
     }
 
+    /// Tells whether the store was asked something that it has not answered yet.
+    pub(crate) const fn is_asking(&self) -> bool {
+        !matches!(self.asked, Asked::Nothing)
+    }
+
     /// Tells whether to load means to ask the store nothing.
     pub(crate) fn has_no_candidate(&self) -> bool {
         self.candidates.get(0).is_none()

@@ -178,7 +178,11 @@ fn what_was_left_by_the_one_before_is_not_taken_for_what_is_stored() {
         let outcome = run(async {
             let exchange = elsewhere.open([cookie.as_bytes()]);
             let session = exchange.session().await.unwrap();
-            if is_ended { session.end() } else { session.update(|shop| shop.visits = 7) }
+            if is_ended {
+                session.end()
+            } else {
+                session.update(|shop| shop.visits = 7)
+            }
             exchange.finish().await
         });
         assert!(outcome.error.is_none());
