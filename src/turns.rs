@@ -242,25 +242,31 @@ struct Spot {
 impl Spot {
     /// Takes the turn, if it is free.
     fn poll(&self, patience: &mut Patience, context: &Context<'_>) -> Poll<()> {
+        let waker = context.waker();
         let mut lines = self.turns.lock();
         let Some(line) = lines.of.get_mut(&self.key) else { return Poll::Ready(()) };
-        match &line.turn {
-            Some(holder) if holder.is_polled || !holder.is_called => {}
-            Some(holder) if patience.bears(holder) => context.waker().wake_by_ref(),
+        let gives_way = match &line.turn {
+            Some(holder) if holder.is_polled || !holder.is_called => false,
+            Some(holder) if patience.bears(holder) => true,
             Some(_) | None => {
-                line.waiting.remove(&self.number);
+                let gone = line.waiting.remove(&self.number);
                 line.turn = Some(Holder {
                     number: self.number,
                     polls: 0,
                     is_polled: true,
                     is_called: false,
                 });
+                drop((lines, gone));
                 return Poll::Ready(());
             }
-        }
-        match line.waiting.get_mut(&self.number) {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => drop(line.waiting.insert(self.number, context.waker().clone())),
+        };
+        let known = line.waiting.get(&self.number).is_some_and(|known| known.will_wake(waker));
+        let gone = if known { None } else { line.waiting.insert(self.number, waker.clone()) };
+        // Without the lock: a waker may be all that there is of a task, and whatever it is called
+        // for may be done on the spot.
+        drop((lines, gone));
+        if gives_way {
+            waker.wake_by_ref();
         }
         Poll::Pending
     }

@@ -208,6 +208,56 @@ fn what_was_left_by_the_one_before_is_not_taken_for_what_is_stored() {
     }
 }
 
+/// Some executors drop a task with the last that can call it, and some run code when they are
+/// called.
+#[test]
+fn a_task_may_be_dropped_when_one_who_waits_is_called_or_its_waker_is_let_go() {
+    for when_called in [false, true] {
+        let (tell, told) = std::sync::mpsc::channel();
+        // A thread of its own: it was a deadlock.
+        std::thread::spawn(move || {
+            let gate = Gate::default();
+            let (sessions, _, cookie) = watched(gate.clone());
+            let open = || run(sessions.open([cookie.as_bytes()]).session()).unwrap();
+            let (first, held, other, last) = (open(), open(), open(), open());
+            run(first.transact(|shop| shop.visits += 1)).unwrap();
+            gate.close();
+            let mut context = Context::from_waker(Waker::noop());
+            let mut held = Box::pin(held.transact(|shop| shop.visits += 1));
+            assert!(held.as_mut().poll(&mut context).is_pending());
+            gate.let_one_pass();
+            assert!(held.as_mut().poll(&mut context).is_pending());
+            let mut last: Task =
+                Box::pin(async move { last.transact(|shop| shop.visits += 1).await.unwrap() });
+            assert!(last.as_mut().poll(&mut context).is_pending());
+            let owner = Waker::from(Arc::new(Owner(Mutex::new(Some(last)))));
+            if when_called {
+                gate.open();
+            }
+            let mut other = Box::pin(other.transact(|shop| shop.visits += 1));
+            assert!(other.as_mut().poll(&mut Context::from_waker(&owner)).is_pending());
+            drop(owner);
+            assert!(other.as_mut().poll(&mut context).is_pending());
+            gate.open();
+            run(held).unwrap();
+            run(other).unwrap();
+            tell.send(visits(&sessions, &cookie)).unwrap();
+        });
+        assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok(3));
+    }
+}
+
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A waker that owns a task, and drops it when it is called.
+struct Owner(Mutex<Option<Task>>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap().take());
+    }
+}
+
 #[test]
 fn a_logout_comes_among_those_who_take_turns_and_ends_them() {
     let (sessions, spied, cookie) = watched(slow());
