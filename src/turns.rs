@@ -113,6 +113,7 @@ impl Turns {
             {
                 *turn = Turn::Wanted;
             }
+            (Ok(Answer::Replaced(Replaced::Conflict(_))), Turn::Held(place)) => place.0.forget(),
             (Ok(Answer::Replaced(Replaced::Done)), Turn::Held(place)) => {
                 place.0.leave(call);
                 *turn = Turn::None;
@@ -293,6 +294,13 @@ impl Spot {
             && line.places > 1
         {
             line.newest = Some(record.clone());
+        }
+    }
+
+    /// Forgets what was left: the store, which may have been set back, has said otherwise.
+    fn forget(&self) {
+        if let Some(line) = self.turns.lock().of.get_mut(&self.key) {
+            line.newest = None;
         }
     }
 

@@ -258,6 +258,37 @@ impl Wake for Owner {
     }
 }
 
+/// A replica that takes over may have missed the last writes, as Redis's do.
+#[test]
+fn what_was_left_is_forgotten_where_the_store_says_otherwise() {
+    let gate = Gate::default();
+    let (sessions, spied, cookie) = watched(gate.clone());
+    let open = || run(sessions.open([cookie.as_bytes()]).session()).unwrap();
+    let (first, one, other, last) = (open(), open(), open(), open());
+    run(first.transact(|shop| shop.visits += 1)).unwrap();
+    let key = first.key().unwrap();
+    let before = run(gate.rows.load(&key)).unwrap().unwrap();
+    gate.close();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut one = Box::pin(one.transact(|shop| shop.visits += 1));
+    assert!(one.as_mut().poll(&mut context).is_pending());
+    gate.let_one_pass();
+    assert!(one.as_mut().poll(&mut context).is_pending());
+    let mut other = Box::pin(other.transact(|shop| shop.visits += 1));
+    let mut last = Box::pin(last.transact(|shop| shop.visits += 1));
+    assert!(other.as_mut().poll(&mut context).is_pending());
+    assert!(last.as_mut().poll(&mut context).is_pending());
+    gate.let_one_pass();
+    assert!(one.as_mut().poll(&mut context).is_ready());
+    run(gate.rows.remove_expired(Timestamp::MAX, 1)).unwrap();
+    assert_eq!(run(gate.rows.insert(&key, &before)).unwrap(), Inserted::Created);
+    spied.take();
+    gate.open();
+    run(other).unwrap();
+    run(last).unwrap();
+    assert_eq!((spied.calls().replace, visits(&sessions, &cookie)), (3, 3));
+}
+
 #[test]
 fn a_logout_comes_among_those_who_take_turns_and_ends_them() {
     let (sessions, spied, cookie) = watched(slow());
