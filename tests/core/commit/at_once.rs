@@ -69,7 +69,7 @@ fn nothing_is_lost_if_it_waits_all_the_same() {
             session.transact(|shop| shop.visits += 1).await.unwrap();
             kept.update(|shop| shop.basket.push(format!("{at} again")));
             // With a handle that somebody has kept, and without one.
-            let kept = (at % 2 == 0).then_some(kept);
+            let kept = at.is_multiple_of(2).then_some(kept);
             drop(session);
             let outcome = exchange.finish().await;
             drop(kept);
