@@ -249,7 +249,8 @@ impl<T: SessionData, S: Backend> Driver<T> for Shared<T, S> {
                 _ => None,
             };
         }
-        if !S::AT_ONCE {
+        // Another handle may be waiting for the answer, if the store waits all the same.
+        if !S::AT_ONCE || machine.is_asking() {
             return None;
         }
         self.run_at_once(machine, visit, Job::Load, self.clock.now())

@@ -6,7 +6,8 @@
 //! leaves the record that it has written for the next. Where nobody is refused, nobody waits.
 //!
 //! It is good for the number of calls and for nothing else: what is true decides the store's
-//! compare-and-swap, on this machine and between machines.
+//! compare-and-swap, on this machine and between machines. A record that was left is something to
+//! try on, and no proof of what is stored.
 //!
 //! Invariant: whoever waits, waits for a task that is being polled, or for the engine's word to
 //! one, and never for a task that is not polled. A handler may hold a future and not poll it for
@@ -103,7 +104,7 @@ impl Turns {
                 Box::pin(self.take(turn, key, expected)).await
             }
         } {
-            return Ok(Answer::Replaced(Replaced::Conflict(Some(newest))));
+            return Ok(Answer::Left(newest));
         }
         let answer = turn.during(asked).await;
         match (&answer, &turn) {
@@ -112,6 +113,7 @@ impl Turns {
             {
                 *turn = Turn::Wanted;
             }
+            (Ok(Answer::Replaced(Replaced::Conflict(_))), Turn::Held(place)) => place.0.forget(),
             (Ok(Answer::Replaced(Replaced::Done)), Turn::Held(place)) => {
                 place.0.leave(call);
                 *turn = Turn::None;
@@ -241,25 +243,31 @@ struct Spot {
 impl Spot {
     /// Takes the turn, if it is free.
     fn poll(&self, patience: &mut Patience, context: &Context<'_>) -> Poll<()> {
+        let waker = context.waker();
         let mut lines = self.turns.lock();
         let Some(line) = lines.of.get_mut(&self.key) else { return Poll::Ready(()) };
-        match &line.turn {
-            Some(holder) if holder.is_polled || !holder.is_called => {}
-            Some(holder) if patience.bears(holder) => context.waker().wake_by_ref(),
+        let gives_way = match &line.turn {
+            Some(holder) if holder.is_polled || !holder.is_called => false,
+            Some(holder) if patience.bears(holder) => true,
             Some(_) | None => {
-                line.waiting.remove(&self.number);
+                let gone = line.waiting.remove(&self.number);
                 line.turn = Some(Holder {
                     number: self.number,
                     polls: 0,
                     is_polled: true,
                     is_called: false,
                 });
+                drop((lines, gone));
                 return Poll::Ready(());
             }
-        }
-        match line.waiting.get_mut(&self.number) {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => drop(line.waiting.insert(self.number, context.waker().clone())),
+        };
+        let known = line.waiting.get(&self.number).is_some_and(|known| known.will_wake(waker));
+        let gone = if known { None } else { line.waiting.insert(self.number, waker.clone()) };
+        // Without the lock: a waker may be all that there is of a task, and whatever it is called
+        // for may be done on the spot.
+        drop((lines, gone));
+        if gives_way {
+            waker.wake_by_ref();
         }
         Poll::Pending
     }
@@ -286,6 +294,13 @@ impl Spot {
             && line.places > 1
         {
             line.newest = Some(record.clone());
+        }
+    }
+
+    /// Forgets what was left: the store, which may have been set back, has said otherwise.
+    fn forget(&self) {
+        if let Some(line) = self.turns.lock().of.get_mut(&self.key) {
+            line.newest = None;
         }
     }
 

@@ -51,6 +51,8 @@ pub(crate) struct Machine<T> {
     /// What is being asked of the store, and for what.
     asked: Asked,
     tries: u32,
+    /// What is held was left by another request, and the store has not said a word since.
+    is_left: bool,
     effects: Effects,
     /// Who makes the request, if that is to be known.
     client: Client,
@@ -162,6 +164,7 @@ impl<T> Default for Machine<T> {
             stage: Stage::Untouched,
             asked: Asked::Nothing,
             tries: 0,
+            is_left: false,
             effects: Effects::NONE,
             client: Client::default(),
             sat: None,
@@ -189,6 +192,11 @@ impl<T: SessionData> Machine<T> {
 
     pub(crate) const fn is_loaded(&self) -> bool {
         matches!(self.stage, Stage::Loaded(_))
+    }
+
+    /// Tells whether the store was asked something that it has not answered yet.
+    pub(crate) const fn is_asking(&self) -> bool {
+        !matches!(self.asked, Asked::Nothing)
     }
 
     /// Tells whether to load means to ask the store nothing.
@@ -710,14 +718,14 @@ impl<T: SessionData> Machine<T> {
             }
         };
         if let (Some(held), Planned::Nothing { .. } | Planned::Touch { .. }) = (&loaded.held, &plan)
-            && is_staged
-            && self.tries == 0
+            && ((is_staged && self.tries == 0) || (self.is_left && (is_staged || pending)))
         {
             // A transaction that changes nothing is an answer all the same, and what it has seen
-            // may be of long ago.
+            // may be of long ago. And what another request has left is no proof that what is
+            // wished is stored.
             let key = held.key;
             loaded.staged = staged;
-            self.asked = Asked::StillSo;
+            self.asked = if is_staged { Asked::StillSo } else { Asked::Newer };
             return Ok(Step::Call(Call::Load { key }));
         }
         match plan {
@@ -768,6 +776,11 @@ impl<T: SessionData> Machine<T> {
         answer: store::Result<Answer>,
         cx: &Context<'_>,
     ) -> Result<Step, Error> {
+        self.is_left = matches!(answer, Ok(Answer::Left(_)));
+        let answer = match answer {
+            Ok(Answer::Left(record)) => Ok(Answer::Replaced(Replaced::Conflict(Some(record)))),
+            answer => answer,
+        };
         match (std::mem::replace(&mut self.asked, Asked::Nothing), answer) {
             (Asked::Candidate(index, key, best, unreadable), Ok(Answer::Recalled(recalled))) => {
                 self.candidate_loaded(index, key, best, unreadable, Ok(recalled), cx)

@@ -197,6 +197,9 @@ pub(crate) enum Answer {
     Loaded(Option<Record>),
     Inserted(Inserted),
     Replaced(Replaced),
+    /// The store was not asked to replace anything: another request of this process has left this
+    /// newer record. By now there may be a newer one still.
+    Left(Record),
     Touched,
     Ended,
 }

@@ -259,8 +259,10 @@ impl Shard {
     fn remove(&mut self, slot: Slot) {
         self.len -= 1;
         if self.len == 0 {
-            // Gives the memory back.
+            // Gives the memory back. A walk that is under way knows itself by its number.
+            let number = self.walk.number;
             *self = Self::default();
+            self.walk.number = number;
             return;
         }
         self.unfile(slot);
@@ -691,6 +693,26 @@ mod tests {
         assert_eq!(shard.remove_expired(now, usize::MAX, &mut one), 0);
         let later = Timestamp::from_millis(6000);
         assert_eq!(shard.remove_expired(later, usize::MAX, &mut Progress::default()), 1);
+    }
+
+    #[test]
+    fn a_walk_from_before_the_shard_was_empty_is_not_taken_for_a_later_one() {
+        let mut shard = Shard::default();
+        let add = |shard: &mut Shard, n, deadline| shard.add(&numbered(n), &user(n, 100, deadline));
+        let at = Timestamp::from_millis;
+        for n in [0, 1] {
+            add(&mut shard, n, 9000);
+        }
+        let (mut one, mut other) = (Progress::default(), Progress::default());
+        assert_eq!(shard.remove_expired(at(5000), 1, &mut one), 0);
+        assert_eq!(shard.remove_expired(at(9000), usize::MAX, &mut Progress::default()), 2);
+        for (n, deadline) in [(2, 9000), (3, 9000), (4, 6000)] {
+            add(&mut shard, n, deadline);
+        }
+        assert_eq!(shard.remove_expired(at(5000), 1, &mut other), 0);
+        assert_eq!(shard.remove_expired(at(5000), usize::MAX, &mut one), 0);
+        assert_eq!(shard.remove_expired(at(7000), usize::MAX, &mut Progress::default()), 1);
+        shard.check();
     }
 
     #[test]

@@ -150,6 +150,145 @@ fn who_waits_for_the_engine_is_called_when_the_one_before_is_dropped_or_done() {
     }
 }
 
+/// What was left by the one before is of a moment ago, and meanwhile another process may have
+/// written the session, or ended it.
+#[test]
+fn what_was_left_by_the_one_before_is_not_taken_for_what_is_stored() {
+    // A commit whose value was written meanwhile, and overwritten then, is merged as ever.
+    for (is_ended, transacts) in [(true, true), (true, false), (false, true)] {
+        let gate = Gate::default();
+        let (sessions, _, cookie) = watched(gate.clone());
+        let elsewhere = SessionLayer::<Shop, _>::new(Arc::clone(&gate.rows));
+        let open = || run(sessions.open([cookie.as_bytes()]).session()).unwrap();
+        let (first, one, other, last) = (open(), open(), open(), open());
+        run(first.transact(|shop| shop.visits += 1)).unwrap();
+        gate.close();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut one = Box::pin(one.transact(|shop| shop.visits += 1));
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        gate.let_one_pass();
+        // Refused, and its second try is at the engine.
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        let mut other = Box::pin(other.transact(|shop| shop.note = "other".into()));
+        assert!(other.as_mut().poll(&mut context).is_pending());
+        gate.let_one_pass();
+        assert!(one.as_mut().poll(&mut context).is_ready());
+        // On its way to the engine, with what that one has left.
+        assert!(other.as_mut().poll(&mut context).is_pending());
+        let outcome = run(async {
+            let exchange = elsewhere.open([cookie.as_bytes()]);
+            let session = exchange.session().await.unwrap();
+            if is_ended {
+                session.end()
+            } else {
+                session.update(|shop| shop.visits = 7)
+            }
+            exchange.finish().await
+        });
+        assert!(outcome.error.is_none());
+        let mut last = Box::pin(async {
+            if transacts {
+                return last.transact(|shop| shop.visits = 2).await;
+            }
+            last.update(|shop| shop.visits = 2);
+            last.commit().await
+        });
+        assert!(last.as_mut().poll(&mut context).is_pending());
+        drop(other);
+        gate.open();
+        // By what was left, what it would write is there already.
+        let outcome = run(last);
+        if is_ended {
+            let lost = matches!(outcome, Err(Error::Lost(Verdict::Ended(EndReason::Logout))));
+            assert!(lost, "{outcome:?}");
+        } else {
+            outcome.unwrap();
+            assert_eq!(visits(&elsewhere, &cookie), 2);
+        }
+    }
+}
+
+/// Some executors drop a task with the last that can call it, and some run code when they are
+/// called.
+#[test]
+fn a_task_may_be_dropped_when_one_who_waits_is_called_or_its_waker_is_let_go() {
+    for when_called in [false, true] {
+        let (tell, told) = std::sync::mpsc::channel();
+        // A thread of its own: it was a deadlock.
+        std::thread::spawn(move || {
+            let gate = Gate::default();
+            let (sessions, _, cookie) = watched(gate.clone());
+            let open = || run(sessions.open([cookie.as_bytes()]).session()).unwrap();
+            let (first, held, other, last) = (open(), open(), open(), open());
+            run(first.transact(|shop| shop.visits += 1)).unwrap();
+            gate.close();
+            let mut context = Context::from_waker(Waker::noop());
+            let mut held = Box::pin(held.transact(|shop| shop.visits += 1));
+            assert!(held.as_mut().poll(&mut context).is_pending());
+            gate.let_one_pass();
+            assert!(held.as_mut().poll(&mut context).is_pending());
+            let mut last: Task =
+                Box::pin(async move { last.transact(|shop| shop.visits += 1).await.unwrap() });
+            assert!(last.as_mut().poll(&mut context).is_pending());
+            let owner = Waker::from(Arc::new(Owner(Mutex::new(Some(last)))));
+            if when_called {
+                gate.open();
+            }
+            let mut other = Box::pin(other.transact(|shop| shop.visits += 1));
+            assert!(other.as_mut().poll(&mut Context::from_waker(&owner)).is_pending());
+            drop(owner);
+            assert!(other.as_mut().poll(&mut context).is_pending());
+            gate.open();
+            run(held).unwrap();
+            run(other).unwrap();
+            tell.send(visits(&sessions, &cookie)).unwrap();
+        });
+        assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok(3));
+    }
+}
+
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A waker that owns a task, and drops it when it is called.
+struct Owner(Mutex<Option<Task>>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap().take());
+    }
+}
+
+/// A replica that takes over may have missed the last writes, as Redis's do.
+#[test]
+fn what_was_left_is_forgotten_where_the_store_says_otherwise() {
+    let gate = Gate::default();
+    let (sessions, spied, cookie) = watched(gate.clone());
+    let open = || run(sessions.open([cookie.as_bytes()]).session()).unwrap();
+    let (first, one, other, last) = (open(), open(), open(), open());
+    run(first.transact(|shop| shop.visits += 1)).unwrap();
+    let key = first.key().unwrap();
+    let before = run(gate.rows.load(&key)).unwrap().unwrap();
+    gate.close();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut one = Box::pin(one.transact(|shop| shop.visits += 1));
+    assert!(one.as_mut().poll(&mut context).is_pending());
+    gate.let_one_pass();
+    assert!(one.as_mut().poll(&mut context).is_pending());
+    let mut other = Box::pin(other.transact(|shop| shop.visits += 1));
+    let mut last = Box::pin(last.transact(|shop| shop.visits += 1));
+    assert!(other.as_mut().poll(&mut context).is_pending());
+    assert!(last.as_mut().poll(&mut context).is_pending());
+    gate.let_one_pass();
+    assert!(one.as_mut().poll(&mut context).is_ready());
+    run(gate.rows.remove_expired(Timestamp::MAX, 1)).unwrap();
+    assert_eq!(run(gate.rows.insert(&key, &before)).unwrap(), Inserted::Created);
+    spied.take();
+    gate.open();
+    run(other).unwrap();
+    run(last).unwrap();
+    assert_eq!((spied.calls().replace, visits(&sessions, &cookie)), (3, 3));
+}
+
 #[test]
 fn a_logout_comes_among_those_who_take_turns_and_ends_them() {
     let (sessions, spied, cookie) = watched(slow());

@@ -1,5 +1,6 @@
 //! What becomes of a change when it is committed.
 
+mod at_once;
 mod contended;
 mod ends;
 mod lost_answers;
