@@ -120,6 +120,9 @@ pub enum RotationCause {
 ///
 /// It is called in the middle of a request: it must be quick and must not block.
 ///
+/// It is called while the request's session is at work, and so it must not use that session itself:
+/// that would be a deadlock.
+///
 /// ```
 /// use typed_session::{Event, Observer};
 ///
