@@ -54,7 +54,8 @@ const NAMES: &str = "the name of a contestant, such as \"library\" or \"library,
 fn compare(contestants: &[Contestant], rounds: usize) {
     contestants.iter().for_each(check::check);
     let counted = contestants.iter().filter(|it| has_sessions(it));
-    let seen: Vec<(String, Seen)> = counted.clone().map(seen).collect();
+    let asked = counted.clone().filter(|it| check::has_routes_for_checks(it));
+    let seen: Vec<(String, Seen)> = asked.map(seen).collect();
     println!("{rounds} rounds of {SESSIONS} requests; a request costs above its own floor");
     let mut costs = Vec::new();
     for workload in Workload::ALL {
