@@ -18,6 +18,7 @@
 //! | test your own application | [`testing_your_application`] |
 //! | serve clients that are no browsers | [`api_clients`] |
 //! | know what a session costs, beside other libraries | [`performance`] |
+//! | reckon how many sessions and requests a store carries | [`capacity`] |
 //! | choose a store | [`store::choosing`](crate::store::choosing) |
 //! | write a store | [`writing_a_store`] |
 //! | write an adapter for a framework | [`writing_an_adapter`] |
@@ -34,6 +35,9 @@ pub mod defaults {}
 
 #[doc = include_str!("performance.md")]
 pub mod performance {}
+
+#[doc = include_str!("capacity.md")]
+pub mod capacity {}
 
 #[doc = include_str!("logging_in.md")]
 pub mod logging_in {}

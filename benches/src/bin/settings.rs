@@ -25,8 +25,6 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
 use tower_service::Service;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 use typed_session::store::{Backend, Cached, DynStore, MemoryStore, TimeLimit};
 use typed_session::{
     ClientPolicy, Encoding, IdForm, KeyRing, Lifetime, OnLimit, Rotation, Session, SessionLayer,
@@ -78,13 +76,6 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "`TracingObserver`, nobody subscribes",
         make: || app(memory().observer(TracingObserver)),
-    },
-    Setting {
-        name: "`TracingObserver`, a subscriber takes all",
-        make: || {
-            SUBSCRIBED.with(|it| it.set(true));
-            app(memory().observer(TracingObserver))
-        },
     },
     Setting {
         name: "`DynStore`",
@@ -238,11 +229,6 @@ struct Cost {
     allocations: f64,
 }
 
-thread_local! {
-    /// The setting that is measured wants its events to be taken.
-    static SUBSCRIBED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
 /// Measures one request of the workload for each session of a fresh store.
 fn round(setting: &Setting, workload: Workload) -> Cost {
     let mut app = (setting.make)();
@@ -253,7 +239,6 @@ fn round(setting: &Setting, workload: Workload) -> Cost {
     let requests: Vec<_> = requests
         .map(|cookie| request(workload.path(), cookie.filter(|_| workload.has_cookie())))
         .collect();
-    let _taken = SUBSCRIBED.take().then(|| tracing::subscriber::set_default(TakesAll));
     let before = alloc::calls();
     let start = stopwatch::thread_time();
     serve(&mut app, requests);
@@ -279,7 +264,6 @@ fn serve(app: &mut Router, requests: Vec<Request>) {
 /// A setting that forgets its work is quick.
 fn check(setting: &Setting) {
     let mut app = (setting.make)();
-    SUBSCRIBED.take();
     let name = setting.name;
     let (status, visitor) = visit(&mut app, "/visit", None);
     assert_eq!((status, visitor.is_some()), (200, true), "{name}");
@@ -321,28 +305,3 @@ fn request(path: &str, cookie: Option<&str>) -> Request {
 }
 
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
-
-/// Whoever takes every event and makes nothing of it.
-struct TakesAll;
-
-impl Subscriber for TakesAll {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        black_box(event);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
