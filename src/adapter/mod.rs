@@ -42,6 +42,15 @@ pub mod actix_web;
 mod answer;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(any(
+    feature = "actix-web",
+    feature = "poem",
+    feature = "rocket",
+    feature = "salvo",
+    feature = "tower",
+    feature = "viz"
+))]
+mod given;
 #[cfg(any(feature = "tower", feature = "poem", feature = "salvo", feature = "viz"))]
 mod http;
 #[cfg(any(feature = "actix-web", feature = "ntex"))]

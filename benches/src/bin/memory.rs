@@ -35,9 +35,11 @@ const MILLION: usize = 1_000_000;
 /// For ten million sessions, which do not fit into the default.
 const BYTE_LIMIT: usize = 16 << 30;
 
+type Part = fn() -> Table;
+
 fn main() {
     let wanted = results::arguments();
-    let parts: [(&str, fn() -> Table); 4] =
+    let parts: [(&str, Part); 4] =
         [("bytes", bytes), ("growth", growth), ("millions", millions), ("removal", removal)];
     let mut tables = Vec::new();
     for (name, part) in parts {

@@ -82,9 +82,13 @@ impl<T: SessionData, S: Backend> Fairing for SessionLayer<T, S> {
         } else if let Some(answer) = answered(request, response.status()) {
             answer.put_on(request, response);
         }
-        outcome.effects.give(|header| match header.mode {
-            Mode::Append => response.adjoin_raw_header(header.name, header.value),
-            Mode::Replace => drop(response.set_raw_header(header.name, header.value)),
+        outcome.effects.give(|OwnedHeader { name, value, mode, is_secret }| {
+            // rocket has no mark for what is secret.
+            let _ = is_secret;
+            match mode {
+                Mode::Append => response.adjoin_raw_header(name, value),
+                Mode::Replace => drop(response.set_raw_header(name, value)),
+            }
         });
     }
 }
