@@ -38,6 +38,7 @@ use rocket::{Build, Data, Ignite, Request, Response, Rocket, Sentinel};
 
 use self::answer::{Gate, answered, remember, say};
 use self::head::Head;
+use crate::adapter::given::OwnedHeader;
 use crate::store::Backend;
 use crate::{
     Exchange, Guard, Mode, PendingSession, Rejection, Requirement, Session, SessionData,
