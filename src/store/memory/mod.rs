@@ -22,7 +22,7 @@ mod sorted;
 /// [`remove_expired`](Store::remove_expired) it grows with every session, up to its limits.
 ///
 /// A session without a subject takes about 80 bytes beside its body, one with a
-/// subject about 45 more. No verb holds one of its 64 locks for longer the more
+/// subject about 40 more. No verb holds one of its 64 locks for longer the more
 /// sessions there are, but for `sessions_of` the more a subject has.
 ///
 /// # Limits
