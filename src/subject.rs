@@ -70,23 +70,17 @@ impl From<String> for Subject {
 }
 
 impl From<u128> for Subject {
-    fn from(mut number: u128) -> Self {
-        let mut digits = [0; 39];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return digits[start..].into();
-            }
+    fn from(number: u128) -> Self {
+        match u64::try_from(number) {
+            Ok(number) => number.into(),
+            Err(_) => number.to_string().into(),
         }
     }
 }
 
 impl From<u64> for Subject {
     fn from(mut number: u64) -> Self {
-        // Like `u128`, whose division takes ten times as long.
+        // In place: it is asked for by each write.
         let mut digits = [0; 20];
         let mut start = digits.len();
         loop {
